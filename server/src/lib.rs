@@ -1,0 +1,6 @@
+//! The central office of a lottery: sessions without sockets, drivers that run them, and a ledger.
+
+#![forbid(unsafe_code)]
+
+pub mod lifecycle;
+pub mod session;
