@@ -1,1 +1,24 @@
-//! wire
+//! The wire of Bolillero, byte by byte. Does no I/O but through a `Read` or `Write` it is handed.
+//!
+//! ```text
+//! comm       whole reads, whole writes             | opcode i8 | length u32 | data ... |
+//! tlv        packets out of a stream, however cut      data of most packets is a list:
+//! list       items, each followed by '#'               1#Ana#Paz#30000001#1990-01-01#1#
+//! bet        one bet and a batch of them: valid, or nothing
+//! message    what the opcodes mean: requests of an agency, replies of the office
+//! chain      the hash chain over what a lane has stored
+//! log_line   the lines that deployed tools parse
+//! ```
+//!
+//! `PROTOCOL.md` at the root of the repository describes the same for somebody who writes a client.
+
+#![forbid(unsafe_code)]
+
+pub mod bet;
+pub mod chain;
+pub mod comm;
+pub mod error;
+pub mod list;
+pub mod log_line;
+pub mod message;
+pub mod tlv;

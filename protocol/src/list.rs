@@ -1,0 +1,98 @@
+//! Lists: items, each followed by `#`. There is no escaping. Knows no message.
+//!
+//! ```text
+//! 1#Ana#Paz#      three items        #      one empty item; readers of winners take it as none
+//! ```
+
+use std::fmt::{Display, Write as _};
+
+use crate::error::{Corrupt, Malformed};
+
+/// What follows every item.
+pub const SEPARATOR: u8 = b'#';
+
+/// A cursor over a list's items, which cannot run over its end and names what was missing.
+#[derive(Debug, Clone)]
+pub struct Items<'a> {
+    left: &'a str,
+}
+
+impl<'a> Items<'a> {
+    /// The items of a packet's data.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when the data is not UTF-8 or does not end in `#`.
+    pub fn parse(data: &'a [u8]) -> Result<Self, Corrupt> {
+        let left = std::str::from_utf8(data).map_err(|_| Corrupt::NotUtf8)?;
+        if !left.ends_with(char::from(SEPARATOR)) {
+            return Err(Corrupt::NotAList);
+        }
+        Ok(Self { left })
+    }
+
+    /// The next item, which is called `name` in an error.
+    ///
+    /// # Errors
+    /// [`Malformed::Missing`] at the end of the list.
+    pub fn next(&mut self, name: &'static str) -> Result<&'a str, Malformed> {
+        let end = memchr::memchr(SEPARATOR, self.left.as_bytes());
+        let end = end.ok_or(Malformed::Missing(name))?;
+        let item = &self.left[..end];
+        self.left = &self.left[end + 1..];
+        Ok(item)
+    }
+
+    /// The next item as a number in plain digits, without a sign.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it is missing, is no number, or does not fit.
+    pub fn number<T: TryFrom<u64>>(&mut self, name: &'static str) -> Result<T, Malformed> {
+        parse_number(self.next(name)?).ok_or(Malformed::NotANumber(name))
+    }
+
+    /// Whether all items were taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// Holds that nothing is left after `last`.
+    ///
+    /// # Errors
+    /// [`Malformed::Leftover`] when something is.
+    pub fn finish(self, last: &'static str) -> Result<(), Malformed> {
+        if self.is_empty() { Ok(()) } else { Err(Malformed::Leftover(last)) }
+    }
+
+    /// What was not taken yet.
+    #[must_use]
+    pub fn rest(&self) -> &'a str {
+        self.left
+    }
+}
+
+/// A number of 1 to 20 plain digits. `None` for anything else, and when it does not fit `T`.
+#[must_use]
+pub fn parse_number<T: TryFrom<u64>>(text: &str) -> Option<T> {
+    let plain = (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { text.parse::<u64>().ok()?.try_into().ok() } else { None }
+}
+
+/// Appends one item and its `#`. The item must not hold a `#` itself.
+pub fn push_item(out: &mut Vec<u8>, item: impl Display) {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write!(text, "{item}");
+    debug_assert!(
+        !text.as_bytes().contains(&SEPARATOR),
+        "an item of a list cannot hold its separator"
+    );
+    out.extend_from_slice(text.as_bytes());
+    out.push(SEPARATOR);
+}
+
+/// Whether a value can travel as an item: no `#` and no control character.
+#[must_use]
+pub fn can_travel(value: &str) -> bool {
+    !value.chars().any(|c| c == char::from(SEPARATOR) || c.is_control())
+}
