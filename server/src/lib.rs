@@ -2,5 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ledger;
 pub mod lifecycle;
+pub mod lottery;
 pub mod session;

@@ -1,0 +1,254 @@
+//! The ledger: an append-only record of all that happened, and the only thing the office believes.
+//! Knows no rule of the lottery.
+//!
+//! ```text
+//! <data-dir>/LOCK   <data-dir>/ledger/00000001.log …      segments of one size, allocated ahead of use
+//! ```
+//! The bytes of a segment and of a group stand in [`segment`], those of a record in [`record`].
+//!
+//! What is relied on of the disk:
+//! 1. What was written before a sync that returned without error is there after a crash.
+//! 2. A write that was not synced may be there whole, in parts, in any order, or not at all; it
+//!    changes no byte outside of its range.
+//! 3. A rename is durable once its directory was synced, and happens whole or not at all.
+//! 4. A byte that was synced reads back as it was, or the read fails, or it was damaged, which the
+//!    checksums show.
+//!
+//! What follows:
+//! 1. The group is the unit of a tear: the next is written only after the last is synced. A bad
+//!    group is a torn tail only in the last segment, with no valid group behind it.
+//! 2. A segment gets its name only after the last group of its predecessor is synced.
+//! 3. Room is decided when a record is appended; a record that was taken has its place.
+//! 4. A failed write or sync ends the ledger: no more answers, no second try.
+//! 5. What is used of the last segment is written anew at every start: what a dead process left in
+//!    the page cache only is not believed.
+
+pub mod committer;
+pub mod disk;
+pub mod group;
+pub mod memory;
+pub mod prepare;
+pub mod reader;
+pub mod record;
+pub mod recovery;
+pub mod segment;
+
+mod space;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::session::Mailbox;
+use group::{Group, Queue};
+use prepare::{Prepared, SPARES};
+use record::Record;
+pub use space::{NoRoom, Sizes};
+
+/// How many records there are up to and with a certain one. What rests on that record may be
+/// answered once the ledger's durable position is no smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position(pub u64);
+
+/// A connection that waits for the ledger. Keeps a group from listing it twice.
+#[derive(Debug)]
+pub struct Waiter {
+    mailbox: Mailbox,
+    /// The number of the last group that lists it.
+    listed_in: u64,
+}
+
+impl Waiter {
+    /// A waiter that is told through `mailbox`.
+    #[must_use]
+    pub fn new(mailbox: Mailbox) -> Self {
+        Self { mailbox, listed_in: 0 }
+    }
+
+    /// How it is told.
+    #[must_use]
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+}
+
+/// The end of the ledger that records are appended to. Shared by all who append, and the committer.
+#[derive(Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// For the committer: there is a group to write, or the ledger ends.
+    work: Condvar,
+    /// For the preparer: there are too few spare segments, or the ledger ends.
+    demand: Condvar,
+    /// For who found no room: there is a spare segment more.
+    room: Condvar,
+    /// Invariant: every record up to here is synced, and its log line is written.
+    durable: AtomicU64,
+    /// Bytes queued and not durable, for a look without the lock.
+    queued_bytes: AtomicUsize,
+    queued_bytes_max: usize,
+}
+
+impl Ledger {
+    fn new(queue: Queue, durable: Position, queued_bytes_max: usize) -> Self {
+        let shared = Shared {
+            queue: Mutex::new(queue),
+            work: Condvar::new(),
+            demand: Condvar::new(),
+            room: Condvar::new(),
+            durable: AtomicU64::new(durable.0),
+            queued_bytes: AtomicUsize::new(0),
+            queued_bytes_max,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Queues a record. Whoever waits for it is told when it is durable; `log_line` is written after
+    /// the sync and before anybody is told.
+    ///
+    /// # Errors
+    /// [`NoRoom`]: there is no place for it on the disk at present. Nothing has changed.
+    pub fn append(
+        &self,
+        record: &Record<'_>,
+        waiter: Option<&mut Waiter>,
+        log_line: Option<std::fmt::Arguments<'_>>,
+    ) -> Result<Position, NoRoom> {
+        let mut queue = self.lock();
+        let was_idle = queue.append(record, waiter, log_line)?;
+        let (position, spares) = (queue.tail(), queue.spares());
+        self.shared.queued_bytes.store(queue.bytes(), Ordering::Relaxed);
+        drop(queue);
+        if was_idle {
+            self.shared.work.notify_one();
+        }
+        if spares < SPARES {
+            self.shared.demand.notify_one();
+        }
+        Ok(position)
+    }
+
+    /// The position after all that is queued now. If that is not durable yet, the waiter is told
+    /// when it is: listing it and reading the position are one step.
+    pub fn await_tail(&self, waiter: &mut Waiter) -> Position {
+        self.lock().await_tail(waiter)
+    }
+
+    /// Up to where the ledger is durable. It only grows.
+    #[must_use]
+    pub fn durable(&self) -> Position {
+        Position(self.shared.durable.load(Ordering::Acquire))
+    }
+
+    /// Whether there is place in the queue. If not, `mailbox` is told when there is.
+    #[must_use]
+    pub fn admits(&self, mailbox: &Mailbox) -> bool {
+        let bytes_max = self.shared.queued_bytes_max;
+        if self.shared.queued_bytes.load(Ordering::Relaxed) < bytes_max {
+            return true;
+        }
+        // Looking again and asking to be told are one step: no news is lost between them.
+        let mut queue = self.lock();
+        let admitted = queue.bytes() < bytes_max;
+        if !admitted {
+            queue.await_admission(mailbox.clone());
+        }
+        admitted
+    }
+
+    /// Queues a mark, unless the last group is one or there is no place for it.
+    pub fn mark(&self) {
+        if self.lock().mark() {
+            self.shared.work.notify_one();
+        }
+    }
+
+    /// Blocks until [`Ledger::append`] may find room again, at most for `time_max`; for a thread only.
+    pub fn wait_for_room(&self, time_max: Duration) {
+        let queue = self.lock();
+        // Whether it was woken or the time has passed: the caller tries again.
+        drop(self.shared.room.wait_timeout(queue, time_max));
+    }
+
+    /// Has the committer return from waiting, finish what is queued, and end.
+    pub fn close(&self) {
+        self.lock().close();
+        for waiting in [&self.shared.work, &self.shared.demand, &self.shared.room] {
+            waiting.notify_all();
+        }
+    }
+
+    /// Spare segments that nothing is placed in yet.
+    fn spares(&self) -> u32 {
+        self.lock().spares()
+    }
+
+    fn take_group(&self) -> Option<Group> {
+        self.lock().take_group()
+    }
+
+    /// Notes that the group taken last is durable; tells everybody who waits for it.
+    fn finish_group(&self, buffer: Vec<u8>) {
+        let mut queue = self.lock();
+        let (position, waiters) = queue.finish_group(buffer);
+        let admitted = queue.take_admitted(self.shared.queued_bytes_max);
+        self.shared.queued_bytes.store(queue.bytes(), Ordering::Relaxed);
+        // Under the lock: who was not listed because nothing was pending must see it as durable.
+        self.shared.durable.store(position.0, Ordering::Release);
+        drop(queue);
+        for mailbox in waiters.iter().chain(&admitted) {
+            mailbox.news();
+        }
+    }
+
+    fn add_prepared(&self, prepared: Prepared) {
+        self.lock().add_prepared(prepared);
+        self.shared.room.notify_all();
+    }
+
+    fn take_prepared(&self) -> Option<Prepared> {
+        self.lock().take_prepared()
+    }
+
+    /// Blocks the preparer for `time_max`, or until spare segments are missing. False: the ledger ends.
+    fn wait_for_demand(&self, time_max: Duration) -> bool {
+        let rests = |queue: &mut Queue| queue.spares() >= SPARES && !queue.is_closed();
+        self.wait_while(&self.shared.demand, time_max, rests)
+    }
+
+    /// Blocks the preparer for `time_max`. False: the ledger ends.
+    fn pause(&self, time_max: Duration) -> bool {
+        self.wait_while(&self.shared.demand, time_max, |queue| !queue.is_closed())
+    }
+
+    fn wait_while(
+        &self,
+        condvar: &Condvar,
+        time_max: Duration,
+        rests: impl FnMut(&mut Queue) -> bool,
+    ) -> bool {
+        match condvar.wait_timeout_while(self.lock(), time_max, rests) {
+            Ok((queue, _)) => !queue.is_closed(),
+            Err(_) => die("the ledger's queue"),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        lock_or_die(&self.shared.queue, "the ledger's queue")
+    }
+}
+
+/// Locks what must be whole. A panic under this lock may have left it half changed: what was
+/// acknowledged could be contradicted, so the process ends.
+pub(crate) fn lock_or_die<'a, T>(mutex: &'a Mutex<T>, what: &str) -> MutexGuard<'a, T> {
+    mutex.lock().unwrap_or_else(|_| die(what))
+}
+
+fn die(what: &str) -> ! {
+    log::error!("action: abort | result: fail | error: a thread died under the lock of {what}");
+    std::process::abort()
+}

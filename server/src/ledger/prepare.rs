@@ -1,0 +1,190 @@
+//! Prepares segments ahead of use: allocates them, and fills them with zeros piece by piece.
+//!
+//! A sync into filled space has no metadata to write, which makes it faster. But an eager filler
+//! would compete with the syncs that bets wait for, so it works in pieces with a sync and a pause
+//! after each. A segment that is not filled yet serves as well.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::Ledger;
+use super::disk::{Disk, File, is_no_room};
+
+/// How many spare segments are kept: one as the reserve, one to go on in.
+pub const SPARES: u32 = 2;
+/// How much is filled at once.
+pub const FILL_PIECE: usize = 1 << 20;
+/// How long the filler leaves the disk alone after each piece.
+const FILL_PAUSE: Duration = Duration::from_millis(5);
+/// How long until room is looked for again.
+const ROOM_RETRY: Duration = Duration::from_secs(1);
+/// How far ahead of the committer a filler goes on that it has caught up with.
+const SKIP_SIZE: u64 = 2 * FILL_PIECE as u64;
+/// What the name of a file that is no segment yet ends in.
+pub const TEMPORARY: &str = ".tmp";
+
+/// A segment without a name, a number or a header.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub(super) name: String,
+    pub(super) file: Arc<dyn File>,
+    pub(super) filling: Arc<Filling>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Prepared({})", self.name)
+    }
+}
+
+/// How far a file is filled. Keeps the filler from ever writing where a group may stand.
+///
+/// Invariant: below `level` only the committer writes, from `level` on only the filler does.
+pub(super) struct Filling {
+    file: Arc<dyn File>,
+    size: u64,
+    level: AtomicU64,
+    /// Held while a piece is written, and while the level is raised over the filler's head.
+    writing: Mutex<()>,
+}
+
+impl Filling {
+    pub(super) fn new(file: Arc<dyn File>, level: u64, size: u64) -> Arc<Self> {
+        Arc::new(Self { file, size, level: AtomicU64::new(level), writing: Mutex::new(()) })
+    }
+
+    /// Makes sure that the committer may write up to `end`. A filler that is not that far goes on
+    /// some way ahead of it; what lies between stays unfilled.
+    pub(super) fn claim(&self, end: u64) {
+        if end > self.level.load(Ordering::Acquire) {
+            let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            self.level.fetch_max(end + SKIP_SIZE, Ordering::AcqRel);
+        }
+    }
+
+    /// Fills one more piece. False when there is nothing left to do.
+    fn fill_piece(&self, zeros: &[u8]) -> io::Result<bool> {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let level = self.level.load(Ordering::Acquire);
+        if level >= self.size {
+            return Ok(false);
+        }
+        let left = usize::try_from(self.size - level).unwrap_or(usize::MAX);
+        let piece = &zeros[..zeros.len().min(left)];
+        self.file.write_at(level, piece)?;
+        self.level.store(level + piece.len() as u64, Ordering::Release);
+        drop(writing);
+        self.file.sync()?;
+        Ok(true)
+    }
+}
+
+/// What a step of the preparer did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preparation {
+    /// Allocated a segment or filled a piece: there may be more to do.
+    Progress,
+    /// The disk has no room for a segment at present.
+    NoRoom,
+    /// Nothing to do.
+    Idle,
+}
+
+/// Prepares segments, one small step at a time.
+pub struct Preparer {
+    ledger: Ledger,
+    disk: Arc<dyn Disk>,
+    segment_size: u64,
+    /// What is to be filled, in the order in which it will be used.
+    to_fill: VecDeque<Arc<Filling>>,
+    zeros: Vec<u8>,
+    /// Makes the temporary names different.
+    count: u64,
+}
+
+impl Preparer {
+    pub(super) fn new(
+        ledger: Ledger,
+        disk: Arc<dyn Disk>,
+        segment_size: u64,
+        current: Arc<Filling>,
+    ) -> Self {
+        let zeros = vec![0; FILL_PIECE];
+        Self { ledger, disk, segment_size, to_fill: VecDeque::from([current]), zeros, count: 0 }
+    }
+
+    /// Allocates a spare segment if one is missing, else fills a piece.
+    ///
+    /// # Errors
+    /// None that matters to what is stored: a spare segment could not be made. It is tried again.
+    pub fn step(&mut self) -> io::Result<Preparation> {
+        if self.ledger.spares() < SPARES {
+            return match self.prepare() {
+                Ok(prepared) => {
+                    self.to_fill.push_back(Arc::clone(&prepared.filling));
+                    self.ledger.add_prepared(prepared);
+                    Ok(Preparation::Progress)
+                }
+                Err(error) if is_no_room(&error) => Ok(Preparation::NoRoom),
+                Err(error) => Err(error),
+            };
+        }
+        let Some(filling) = self.to_fill.front() else { return Ok(Preparation::Idle) };
+        // A file that cannot be filled serves unfilled; a sync that fails there and matters fails
+        // for the committer too.
+        if !filling.fill_piece(&self.zeros).unwrap_or(false) {
+            self.to_fill.pop_front();
+        }
+        Ok(Preparation::Progress)
+    }
+
+    /// Steps until the ledger is closed, at a pace that leaves the disk to the committer. For a thread.
+    pub fn run(&mut self) {
+        let mut had_room = true;
+        loop {
+            let step = self.step();
+            let go_on = match &step {
+                Ok(Preparation::Idle) => self.ledger.wait_for_demand(Duration::MAX),
+                Ok(Preparation::Progress) => self.ledger.pause(FILL_PAUSE),
+                Ok(Preparation::NoRoom) | Err(_) => self.ledger.pause(ROOM_RETRY),
+            };
+            if !go_on {
+                return;
+            }
+            had_room = log_room(&step, had_room);
+        }
+    }
+
+    fn prepare(&mut self) -> io::Result<Prepared> {
+        self.count += 1;
+        let name = format!("spare-{}{TEMPORARY}", self.count);
+        let file = self.disk.create(&name)?;
+        let allocated = file.allocate(self.segment_size).and_then(|()| file.sync());
+        if let Err(error) = allocated {
+            // Its space may be what is missing elsewhere. If it stays, the next start removes it.
+            let _ = self.disk.remove(&name);
+            return Err(error);
+        }
+        let filling = Filling::new(Arc::clone(&file), 0, self.segment_size);
+        Ok(Prepared { name, file, filling })
+    }
+}
+
+/// Says once when room is missing, and once when there is room again.
+fn log_room(step: &io::Result<Preparation>, had_room: bool) -> bool {
+    let has_room = matches!(step, Ok(Preparation::Progress | Preparation::Idle));
+    match step {
+        Err(error) if had_room => {
+            log::error!("action: prepare_segment | result: fail | error: {error}");
+        }
+        Ok(Preparation::NoRoom) if had_room => log::error!(
+            "action: prepare_segment | result: fail | error: no room on the disk | hint: bets are refused until there is"
+        ),
+        Ok(_) if has_room && !had_room => log::info!("action: prepare_segment | result: success"),
+        _ => {}
+    }
+    has_room
+}

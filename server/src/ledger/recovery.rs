@@ -1,0 +1,314 @@
+//! Opens a ledger: makes a new one, or reads the one that is there, cuts its torn tail, and writes
+//! anew what a dead process may have left in the page cache only.
+
+use std::io;
+use std::sync::Arc;
+
+use bolillero_protocol::message::DrawId;
+use thiserror::Error;
+
+use super::committer::{CommitError, Committer, Current, LogLines, segment_name};
+use super::disk::{Disk, File, is_no_room, read_full_at};
+use super::group::Queue;
+use super::prepare::{Filling, Preparation, Preparer, TEMPORARY};
+use super::reader::{self, Next, ReadError, Tail};
+use super::record::Record;
+use super::segment::{End, SegmentHeader, begin_group, seal_group};
+use super::space::{Sizes, Space};
+use super::{Ledger, Position};
+
+/// How a ledger is to be opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// What decides about room.
+    pub sizes: Sizes,
+    /// How many bytes of records may be queued before nobody is admitted any more.
+    pub queue_bytes_max: usize,
+}
+
+/// Why a record does not fit what was read before it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ReplayError {
+    /// The record cannot follow: the ledger is damaged.
+    #[error("{0}")]
+    Damaged(String),
+    /// The ledger is sound, and not the one that was meant.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// What takes the records of the past, in order.
+pub type Replay<'r> = &'r mut dyn FnMut(&Record<'_>) -> Result<(), ReplayError>;
+
+/// Why a ledger was not opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// It could not be read, or is damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It is another ledger than was meant.
+    #[error("{0}")]
+    Refused(String),
+    /// There is no room to open it.
+    #[error("{what}: {source}: make room on the disk")]
+    NoRoom {
+        /// What was being done.
+        what: &'static str,
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// The disk failed.
+    #[error("{what}: {source}")]
+    Disk {
+        /// What was being done.
+        what: &'static str,
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// Its first group could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// A ledger that is ready.
+pub struct Opened {
+    /// To append to.
+    pub ledger: Ledger,
+    /// To be stepped by one thread.
+    pub committer: Committer,
+    /// To be stepped by another.
+    pub preparer: Preparer,
+    /// What was found.
+    pub found: Found,
+}
+
+/// What was found on opening.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which draw the ledger is of.
+    pub draw: DrawId,
+    /// How many records it holds.
+    pub records: u64,
+    /// What was cut from its end, and where that is kept.
+    pub torn: Option<Torn>,
+}
+
+/// A torn tail that was cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Torn {
+    /// The segment's file.
+    pub file: String,
+    /// Where it was cut.
+    pub offset: u64,
+    /// The file in which what was cut is kept.
+    pub kept_in: String,
+}
+
+/// Opens the ledger on `disk`; where there is none, makes one that begins with `first`.
+///
+/// # Errors
+/// [`OpenError`]. A ledger that was there is as it was, or sound and complete.
+pub fn open_ledger(
+    disk: Arc<dyn Disk>,
+    settings: &Settings,
+    new_draw: DrawId,
+    first: &Record<'_>,
+    replay: Replay<'_>,
+    log_lines: LogLines,
+) -> Result<Opened, OpenError> {
+    remove_temporary(&*disk)?;
+    if reader::segments(&*disk)? == 0 {
+        create(&*disk, settings, new_draw, first)?;
+    }
+    let mut records = 0;
+    let tail = read_records(&*disk, &mut records, replay)?;
+    let tail = tail.ok_or(OpenError::Refused("the ledger's segments were removed".to_owned()))?;
+    let torn = if tail.end == End::Torn { Some(keep_torn(&*disk, &tail)?) } else { None };
+    let current = rewrite_last(&*disk, settings, &tail)?;
+    let left = current.size - tail.offset;
+    let space = Space::new(settings.sizes, tail.header.segment, left);
+    let queue = Queue::new(space, tail.next_group, Position(records), tail.ends_with_mark);
+    let ledger = Ledger::new(queue, Position(records), settings.queue_bytes_max);
+    let filling = Arc::clone(&current.filling);
+    let preparer =
+        Preparer::new(ledger.clone(), Arc::clone(&disk), settings.sizes.segment, filling);
+    let current = current.into_current(&tail);
+    let draw = tail.header.draw;
+    let committer = Committer::new(ledger.clone(), disk, draw, current, log_lines);
+    let found = Found { draw, records, torn };
+    let mut opened = Opened { ledger, committer, preparer, found };
+    opened.make_ready()?;
+    Ok(opened)
+}
+
+impl Opened {
+    /// Marks the end, so that damage to the last group is not taken for a tear, and prepares the
+    /// spare segments without which no batch is taken, if there is room.
+    fn make_ready(&mut self) -> Result<(), OpenError> {
+        self.ledger.mark();
+        self.committer.step()?;
+        while self.ledger.spares() < super::prepare::SPARES {
+            match self.preparer.step() {
+                Ok(Preparation::Progress) => {}
+                Ok(Preparation::NoRoom | Preparation::Idle) => break,
+                Err(source) => {
+                    return Err(open_error("preparing a segment of the ledger", source));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn remove_temporary(disk: &dyn Disk) -> Result<(), OpenError> {
+    let doing = "removing unfinished files of the ledger";
+    let names = disk.names().map_err(|source| open_error(doing, source))?;
+    for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
+        disk.remove(name).map_err(|source| open_error(doing, source))?;
+    }
+    Ok(())
+}
+
+fn create(
+    disk: &dyn Disk,
+    settings: &Settings,
+    draw: DrawId,
+    first: &Record<'_>,
+) -> Result<(), OpenError> {
+    let temporary = format!("first{TEMPORARY}");
+    let mut bytes = Vec::new();
+    begin_group(&mut bytes);
+    first.encode(&mut bytes);
+    seal_group(&mut bytes, 1);
+    let header = SegmentHeader { segment: 1, first_group: 1, draw }.encode();
+    let make = || {
+        let file = disk.create(&temporary)?;
+        file.allocate(settings.sizes.segment)?;
+        file.write_at(0, &[&header, bytes.as_slice()].concat())?;
+        file.sync()?;
+        disk.rename(&temporary, &segment_name(1))?;
+        disk.sync_directory()
+    };
+    make().map_err(|source| open_error("creating the ledger", source))
+}
+
+fn read_records(
+    disk: &dyn Disk,
+    records: &mut u64,
+    replay: Replay<'_>,
+) -> Result<Option<Tail>, OpenError> {
+    let mut refused = None;
+    let tail = reader::read_ledger(disk, &mut |place, group| {
+        for record in group.records() {
+            let replayed = record
+                .map_err(|bad| ReplayError::Damaged(bad.to_string()))
+                .and_then(|record| replay(&record));
+            match replayed {
+                Ok(()) => *records += 1,
+                Err(ReplayError::Refused(why)) => {
+                    refused = Some(why);
+                    return Ok(Next::Stop);
+                }
+                Err(ReplayError::Damaged(what)) => {
+                    let file = segment_name(place.segment);
+                    return Err(ReadError::Damaged { file, offset: place.offset, what });
+                }
+            }
+        }
+        Ok(Next::Continue)
+    })?;
+    refused.map_or(Ok(tail), |why| Err(OpenError::Refused(why)))
+}
+
+/// Keeps the bytes of a torn tail aside, durably, before they are cut.
+fn keep_torn(disk: &dyn Disk, tail: &Tail) -> Result<Torn, OpenError> {
+    let file = segment_name(tail.header.segment);
+    let kept_in = format!("torn-{:08}-{}.bin", tail.header.segment, tail.offset);
+    let keep = || {
+        let source = disk.open(&file)?;
+        let kept = disk.create(&kept_in)?;
+        let end = end_of_data(&*source, tail.offset)?;
+        copy(&*source, &*kept, tail.offset..end, 0)?;
+        kept.sync()?;
+        disk.sync_directory()
+    };
+    keep().map_err(|source| open_error("keeping the torn tail of the ledger aside", source))?;
+    Ok(Torn { file, offset: tail.offset, kept_in })
+}
+
+/// Where the zeros begin that reach to the end of the file.
+fn end_of_data(file: &dyn File, from: u64) -> io::Result<u64> {
+    let mut end = from;
+    let mut at = from;
+    let mut buffer = vec![0; COPY_PIECE];
+    loop {
+        let read = read_full_at(file, at, &mut buffer)?;
+        if read == 0 {
+            return Ok(end);
+        }
+        if let Some(last) = buffer[..read].iter().rposition(|&byte| byte != 0) {
+            end = at + last as u64 + 1;
+        }
+        at += read as u64;
+    }
+}
+
+/// The last segment as it was written anew.
+struct Rewritten {
+    file: Arc<dyn File>,
+    filling: Arc<Filling>,
+    size: u64,
+}
+
+impl Rewritten {
+    fn into_current(self, tail: &Tail) -> Current {
+        let (segment, offset) = (tail.header.segment, tail.offset);
+        Current { segment, file: self.file, filling: self.filling, offset }
+    }
+}
+
+fn rewrite_last(disk: &dyn Disk, settings: &Settings, tail: &Tail) -> Result<Rewritten, OpenError> {
+    let name = segment_name(tail.header.segment);
+    let temporary = format!("last{TEMPORARY}");
+    // A segment may have been made with a larger size than is configured now.
+    let size = settings.sizes.segment.max(tail.offset + super::segment::GROUP_OVERHEAD as u64);
+    let make = || {
+        let old = disk.open(&name)?;
+        let new = disk.create(&temporary)?;
+        new.allocate(size)?;
+        copy(&*old, &*new, 0..tail.offset, 0)?;
+        new.sync()?;
+        disk.rename(&temporary, &name)?;
+        disk.sync_directory()?;
+        Ok(new)
+    };
+    let file = make()
+        .map_err(|source| open_error("writing the last segment of the ledger anew", source))?;
+    let filling = Filling::new(Arc::clone(&file), tail.offset, size);
+    Ok(Rewritten { file, filling, size })
+}
+
+const COPY_PIECE: usize = 1 << 20;
+
+fn copy(from: &dyn File, to: &dyn File, range: std::ops::Range<u64>, at: u64) -> io::Result<()> {
+    let mut buffer = vec![0; COPY_PIECE];
+    let mut offset = range.start;
+    while offset < range.end {
+        let length = usize::try_from(range.end - offset).map_or(COPY_PIECE, |n| n.min(COPY_PIECE));
+        let read = read_full_at(from, offset, &mut buffer[..length])?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        to.write_at(at + offset - range.start, &buffer[..read])?;
+        offset += read as u64;
+    }
+    Ok(())
+}
+
+fn open_error(what: &'static str, source: io::Error) -> OpenError {
+    if is_no_room(&source) {
+        OpenError::NoRoom { what, source }
+    } else {
+        OpenError::Disk { what, source }
+    }
+}

@@ -1,0 +1,289 @@
+//! The lottery: one office that knows the state and writes the ledger, and the sessions that ask it.
+//!
+//! ```text
+//! session --- hello, put, finish, winners ---> Office { state } --- record ---> ledger
+//!    ^                                                                             |
+//!    +----------- news: what your answer rests on is on disk -----------------------+
+//! ```
+
+mod answers;
+pub mod draw;
+pub mod event;
+pub mod publish;
+pub mod session;
+pub mod state;
+pub mod winners;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bolillero_protocol::bet::Batch;
+use bolillero_protocol::chain::BodyHash;
+use bolillero_protocol::error::Malformed;
+use bolillero_protocol::message::{Code, DrawId, Receipt, Totals, Welcome};
+
+use crate::ledger::{Ledger, NoRoom, Position, Waiter, lock_or_die};
+use crate::session::Mailbox;
+use state::{BatchVerdict, By, Draw, Event, FinishVerdict, Refused, State, Terms};
+use winners::Winners;
+
+/// An answer, and what it rests on: it may leave once the ledger is durable up to `rests_on`, and,
+/// where it waits for the draw, once the winners are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Answer<T> {
+    /// What is to be on disk before it leaves.
+    pub rests_on: Position,
+    /// Whether it waits for the draw too.
+    pub waits_for_draw: bool,
+    /// The answer itself.
+    pub result: Result<T, Refused>,
+}
+
+/// A batch on its way into the ledger. All that can be found out without the office's lock is.
+#[derive(Debug, Clone, Copy)]
+pub struct Put<'a> {
+    /// Whose lane it goes to.
+    pub agency: u32,
+    /// On whose behalf.
+    pub by: By,
+    /// The number it carries, if it does.
+    pub seq: Option<u64>,
+    /// Its body, opcode 3's form.
+    pub body: &'a [u8],
+    /// The hash of that body.
+    pub hash: BodyHash,
+    /// The body read, or what is wrong with it.
+    pub batch: &'a Result<Batch<'a>, Malformed>,
+    /// The line to be logged once it is stored.
+    pub log_line: Option<std::fmt::Arguments<'a>>,
+}
+
+/// The office: answers the five things a session can ask. Shared by all sessions.
+///
+/// Invariant: every change of the state is queued for the ledger under the same lock, so that the
+/// order of the log is the order of the state.
+pub struct Office {
+    inner: Mutex<Inner>,
+    ledger: Ledger,
+    terms: Terms,
+}
+
+struct Inner {
+    state: State,
+    /// Set once the draw's record is durable.
+    winners: Option<Arc<Winners>>,
+    awaiting_draw: Vec<Mailbox>,
+    /// Told when the record that completes the marks is durable.
+    drawer: Waiter,
+    /// Where that record is.
+    completed_at: Option<Position>,
+}
+
+impl Office {
+    /// An office with a state that its ledger was replayed into. `drawer` is told when a draw may
+    /// be due.
+    #[must_use]
+    pub fn new(state: State, ledger: Ledger, drawer: Mailbox) -> Self {
+        let terms = state.terms();
+        let completed_at = (state.draw() == Draw::Drawing).then(|| ledger.durable());
+        let inner = Inner {
+            state,
+            winners: None,
+            awaiting_draw: Vec::new(),
+            drawer: Waiter::new(drawer),
+            completed_at,
+        };
+        Self { inner: Mutex::new(inner), ledger, terms }
+    }
+
+    /// What the draw is about.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// The ledger this office writes.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Opens the next epoch of an agency's lane.
+    pub fn hello(
+        &self,
+        agency: u32,
+        expected: Option<DrawId>,
+        waiter: &mut Waiter,
+    ) -> Answer<Welcome> {
+        let mut inner = self.lock();
+        let result = inner.state.check_hello(agency, expected).and_then(|epoch| {
+            self.record(&mut inner, Event::Hello { agency, epoch }, b"", waiter, None)?;
+            Ok(inner.state.welcome(agency))
+        });
+        self.answer(result, waiter)
+    }
+
+    /// Stores a batch, whole or not at all.
+    pub fn put(&self, put: &Put<'_>, waiter: &mut Waiter) -> Answer<Receipt> {
+        let mut inner = self.lock();
+        let verdict = inner.state.check_batch(put.agency, put.by, put.seq, put.hash);
+        let result = verdict.and_then(|verdict| match verdict {
+            BatchVerdict::Repeat(receipt) => Ok(receipt),
+            BatchVerdict::Store(seq) => self.store(&mut inner, put, seq, waiter),
+        });
+        self.answer(result, waiter)
+    }
+
+    /// Marks an agency as ready for the draw. The mark that completes the draw is answered after it.
+    pub fn finish(
+        &self,
+        agency: u32,
+        by: By,
+        totals: Option<Totals>,
+        waiter: &mut Waiter,
+    ) -> Answer<()> {
+        let mut inner = self.lock();
+        let verdict = inner.state.check_finish(agency, by, totals);
+        let result = verdict.and_then(|verdict| match verdict {
+            FinishVerdict::Repeat => Ok(()),
+            FinishVerdict::Mark(seq) => self.mark(&mut inner, agency, by, seq, waiter),
+        });
+        let mut answer = self.answer(result, waiter);
+        if answer.result.is_ok() && inner.state.draw() != Draw::Open && inner.winners.is_none() {
+            answer.waits_for_draw = true;
+            inner.awaiting_draw.push(waiter.mailbox().clone());
+        }
+        answer
+    }
+
+    /// How far the draw is.
+    #[must_use]
+    pub fn draw(&self) -> Draw {
+        self.lock().state.draw()
+    }
+
+    /// The winners, once they are known.
+    #[must_use]
+    pub fn winners(&self) -> Option<Arc<Winners>> {
+        self.lock().winners.clone()
+    }
+
+    /// The winners if they are known; if not, `mailbox` is told when they are.
+    #[must_use]
+    pub fn await_winners(&self, mailbox: &Mailbox) -> Option<Arc<Winners>> {
+        let mut inner = self.lock();
+        if inner.winners.is_none() {
+            inner.awaiting_draw.push(mailbox.clone());
+        }
+        inner.winners.clone()
+    }
+
+    /// Holds that an agency is one of the draw.
+    ///
+    /// # Errors
+    /// [`Refused`] when it is not.
+    pub fn check_agency(&self, agency: u32) -> Result<(), Refused> {
+        self.lock().state.check_agency(agency)
+    }
+
+    /// Whether all agencies have finished, durably, and the draw is to be done.
+    fn draw_is_due(&self) -> bool {
+        let inner = self.lock();
+        let completed_at = inner.completed_at.filter(|_| inner.state.draw() == Draw::Drawing);
+        completed_at.is_some_and(|position| position <= self.ledger.durable())
+    }
+
+    /// Records the draw; returns where that is.
+    fn record_draw(&self, body: &[u8]) -> Result<Position, NoRoom> {
+        let mut inner = self.lock();
+        let mut record = event::record_of(&Event::Drawn, body);
+        record.n = self.terms.agencies;
+        let log_line = Some(format_args!("action: sorteo | result: success"));
+        let position = self.ledger.append(&record, Some(&mut inner.drawer), log_line)?;
+        inner.state.apply(Event::Drawn).expect("the draw was due");
+        Ok(position)
+    }
+
+    /// Lets everybody know the winners, whose record is durable.
+    fn announce(&self, winners: Arc<Winners>) {
+        let mut inner = self.lock();
+        inner.winners = Some(winners);
+        let awaiting = std::mem::take(&mut inner.awaiting_draw);
+        drop(inner);
+        for mailbox in awaiting {
+            mailbox.news();
+        }
+    }
+
+    fn store(
+        &self,
+        inner: &mut Inner,
+        put: &Put<'_>,
+        seq: u64,
+        waiter: &mut Waiter,
+    ) -> Result<Receipt, Refused> {
+        let malformed = |text: String| Refused { code: Code::Malformed, text };
+        let batch = put.batch.as_ref().map_err(|error| malformed(error.to_string()))?;
+        if batch.bets() == 0 {
+            return Err(malformed("a batch has at least one bet".to_owned()));
+        }
+        let (agency, hash) = (put.agency, put.hash);
+        let event = Event::Batch { agency, epoch: put.by.epoch(), seq, bets: batch.bets(), hash };
+        self.record(inner, event, put.body, waiter, put.log_line)?;
+        Ok(inner.state.last_receipt(agency))
+    }
+
+    fn mark(
+        &self,
+        inner: &mut Inner,
+        agency: u32,
+        by: By,
+        seq: u64,
+        waiter: &mut Waiter,
+    ) -> Result<(), Refused> {
+        let event = Event::Finish { agency, epoch: by.epoch(), seq };
+        let log_line = format_args!("action: agencia_lista | result: success | agencia: {agency}");
+        self.record(inner, event, b"", waiter, Some(log_line))?;
+        if inner.state.draw() == Draw::Drawing {
+            inner.completed_at = Some(self.ledger.await_tail(&mut inner.drawer));
+        }
+        Ok(())
+    }
+
+    /// Takes what happens: into the ledger's queue if there is room, and then into the state.
+    fn record(
+        &self,
+        inner: &mut Inner,
+        event: Event,
+        body: &[u8],
+        waiter: &mut Waiter,
+        log_line: Option<std::fmt::Arguments<'_>>,
+    ) -> Result<(), Refused> {
+        let record = event::record_of(&event, body);
+        self.ledger
+            .append(&record, Some(waiter), log_line)
+            .map_err(|error| Refused { code: Code::Storage, text: error.to_string() })?;
+        inner.state.apply(event).expect("an event is recorded only after it was checked");
+        Ok(())
+    }
+
+    /// An answer rests on all that was queued before it: also a repeat, and a refusal.
+    fn answer<T>(&self, result: Result<T, Refused>, waiter: &mut Waiter) -> Answer<T> {
+        let rests_on = self.ledger.await_tail(waiter);
+        Answer { rests_on, waits_for_draw: false, result }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock_or_die(&self.inner, "the lottery")
+    }
+}
+
+impl By {
+    /// The epoch that is recorded: 0 for base packets.
+    fn epoch(self) -> u32 {
+        match self {
+            Self::Base => 0,
+            Self::Session { epoch } => epoch,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Events as records of the ledger, and back. The one place that knows both.
+
+use bolillero_protocol::bet::{Bets, Number};
+use bolillero_protocol::chain::BodyHash;
+use bolillero_protocol::message::DrawId;
+use byteorder::{BigEndian, ByteOrder};
+
+use super::state::{Event, State, Terms};
+use super::winners::Digest;
+use crate::ledger::record::{Kind, Record};
+use crate::ledger::recovery::ReplayError;
+
+/// Draw id and winning number.
+const OPEN_BODY_SIZE: usize = 10;
+/// The count of an agency's winners and the hash of their documents.
+const DIGEST_SIZE: usize = 8 + 32;
+
+/// A record of an event. `body` is a batch's body; no other event takes one.
+#[must_use]
+pub fn record_of<'a>(event: &Event, body: &'a [u8]) -> Record<'a> {
+    let none = Record { kind: Kind::Open, agency: 0, epoch: 0, seq: 0, n: 0, body };
+    match *event {
+        Event::Hello { agency, epoch } => Record { kind: Kind::Hello, agency, epoch, ..none },
+        Event::Batch { agency, epoch, seq, bets, .. } => {
+            Record { kind: Kind::Batch, agency, epoch, seq, n: bets, body }
+        }
+        Event::Finish { agency, epoch, seq } => {
+            Record { kind: Kind::Finish, agency, epoch, seq, ..none }
+        }
+        Event::Drawn => Record { kind: Kind::Draw, ..none },
+    }
+}
+
+/// The body of a ledger's first record.
+#[must_use]
+pub fn open_body(terms: &Terms) -> [u8; OPEN_BODY_SIZE] {
+    let mut body = [0; OPEN_BODY_SIZE];
+    body[..8].copy_from_slice(&terms.draw.0);
+    BigEndian::write_u16(&mut body[8..], terms.winning_number.value());
+    body
+}
+
+/// A ledger's first record.
+#[must_use]
+pub fn open_record<'a>(terms: &Terms, body: &'a [u8]) -> Record<'a> {
+    Record { kind: Kind::Open, agency: 0, epoch: 0, seq: 0, n: terms.agencies, body }
+}
+
+/// The body of the draw's record: the winning number, and for each agency how many won and the
+/// hash of their documents.
+#[must_use]
+pub fn draw_body(winning_number: Number, digests: &[Digest]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(2 + DIGEST_SIZE * digests.len());
+    body.extend_from_slice(&winning_number.value().to_be_bytes());
+    for digest in digests {
+        body.extend_from_slice(&digest.winners.to_be_bytes());
+        body.extend_from_slice(&digest.documents_sha256);
+    }
+    body
+}
+
+/// What the records of a ledger add up to.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// The state, once the first record was read.
+    pub state: Option<State>,
+    /// What the draw's record says of each agency, once there is one.
+    pub digests: Option<Vec<Digest>>,
+}
+
+impl Replayed {
+    /// Takes the next record. Looks at shape and continuity, never at today's rules of validity.
+    ///
+    /// # Errors
+    /// [`ReplayError::Damaged`] when the record cannot stand here.
+    pub fn take(&mut self, record: &Record<'_>) -> Result<(), ReplayError> {
+        let Some(state) = &mut self.state else {
+            self.state = Some(State::new(read_terms(record)?));
+            return Ok(());
+        };
+        let event = read_event(record)?;
+        if event == Event::Drawn {
+            self.digests = Some(read_digests(record, state.terms())?);
+        }
+        state.apply(event).map_err(|error| ReplayError::Damaged(error.to_string()))
+    }
+}
+
+fn read_terms(record: &Record<'_>) -> Result<Terms, ReplayError> {
+    let body: &[u8; OPEN_BODY_SIZE] = match record.kind {
+        Kind::Open => {
+            record.body.try_into().map_err(|_| damaged("the open record is malformed"))?
+        }
+        _ => return Err(damaged("the first record does not open a draw")),
+    };
+    let mut draw = [0; 8];
+    draw.copy_from_slice(&body[..8]);
+    let winning_number = Number::new(BigEndian::read_u16(&body[8..]))
+        .ok_or_else(|| damaged("the winning number is over 9999"))?;
+    Ok(Terms { agencies: record.n, winning_number, draw: DrawId(draw) })
+}
+
+fn read_event(record: &Record<'_>) -> Result<Event, ReplayError> {
+    let Record { agency, epoch, seq, n, body, .. } = *record;
+    match record.kind {
+        Kind::Open => Err(damaged("a second record opens a draw")),
+        Kind::Hello => Ok(Event::Hello { agency, epoch }),
+        Kind::Batch => {
+            let announced = Bets::read(body).map(|bets| bets.count_announced());
+            if announced != Ok(n) {
+                return Err(damaged("a batch does not hold what its record says"));
+            }
+            Ok(Event::Batch { agency, epoch, seq, bets: n, hash: BodyHash::of(body) })
+        }
+        Kind::Finish => Ok(Event::Finish { agency, epoch, seq }),
+        Kind::Draw => Ok(Event::Drawn),
+    }
+}
+
+fn read_digests(record: &Record<'_>, terms: Terms) -> Result<Vec<Digest>, ReplayError> {
+    let malformed = || damaged("the draw record is malformed");
+    let (number, digests) = record.body.split_at_checked(2).ok_or_else(malformed)?;
+    if BigEndian::read_u16(number) != terms.winning_number.value()
+        || digests.len() != DIGEST_SIZE * terms.agencies as usize
+    {
+        return Err(malformed());
+    }
+    Ok(digests.chunks_exact(DIGEST_SIZE).map(read_digest).collect())
+}
+
+fn read_digest(bytes: &[u8]) -> Digest {
+    let mut documents_sha256 = [0; 32];
+    documents_sha256.copy_from_slice(&bytes[8..DIGEST_SIZE]);
+    Digest { winners: BigEndian::read_u64(&bytes[..8]), documents_sha256 }
+}
+
+fn damaged(what: &str) -> ReplayError {
+    ReplayError::Damaged(what.to_owned())
+}

@@ -1,0 +1,147 @@
+//! Writes the results as files that anybody may have. No bettor's name is in them.
+//!
+//! ```text
+//! published/winners-agency-N.csv   the documents that won, one a line (CRLF), in the order of the lane
+//! published/draw.json              draw id, winning number, and per agency the winners and the hash of their documents
+//! published/SHA256SUMS             of all the others, as `sha256sum -c` reads it
+//! ```
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+use super::state::Terms;
+use super::winners::{AgencyWinners, Winners, for_each_winner};
+use crate::ledger::disk::Disk;
+
+const JSON: &str = "draw.json";
+const SUMS: &str = "SHA256SUMS";
+
+/// Writes the files, unless they are there. Each gets its name only when it is whole and synced.
+///
+/// # Errors
+/// What could not be written. It can be tried again.
+pub fn publish(
+    directory: &Path,
+    terms: &Terms,
+    winners: &Winners,
+    disk: &dyn Disk,
+) -> anyhow::Result<()> {
+    let mut names = winners.iter().map(|(agency, _)| winners_file(agency));
+    if names.all(|name| directory.join(name).exists())
+        && [JSON, SUMS].iter().all(|name| directory.join(name).exists())
+    {
+        return Ok(());
+    }
+    fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+    let mut sums = String::new();
+    for (agency, of_agency) in winners.iter() {
+        let name = winners_file(agency);
+        let fill = |out: &mut dyn Write| write_winners(out, agency, of_agency, terms, disk);
+        write_file(directory, &name, &mut sums, fill)?;
+    }
+    let json = draw_json(terms, winners);
+    write_file(directory, JSON, &mut sums, |out| Ok(out.write_all(json.as_bytes())?))?;
+    write_file(directory, SUMS, &mut String::new(), |out| Ok(out.write_all(sums.as_bytes())?))?;
+    let synced = fs::File::open(directory).and_then(|directory| directory.sync_all());
+    synced.with_context(|| format!("syncing {}", directory.display()))
+}
+
+/// The name of the file with an agency's winners.
+#[must_use]
+pub fn winners_file(agency: u32) -> String {
+    format!("winners-agency-{agency}.csv")
+}
+
+fn write_file(
+    directory: &Path,
+    name: &str,
+    sums: &mut String,
+    fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let temporary = directory.join(format!(".{name}.tmp"));
+    let write = || {
+        let file = fs::File::create(&temporary)?;
+        let mut out = Hashing { out: BufWriter::new(file), hash: Sha256::new() };
+        fill(&mut out)?;
+        let Hashing { out, hash } = out;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&temporary, directory.join(name))?;
+        let _ = writeln!(sums, "{}  {name}", hex(&hash.finalize()));
+        anyhow::Ok(())
+    };
+    write().with_context(|| format!("writing {name} in {}", directory.display()))
+}
+
+fn write_winners(
+    out: &mut dyn Write,
+    agency: u32,
+    winners: &AgencyWinners,
+    terms: &Terms,
+    disk: &dyn Disk,
+) -> anyhow::Result<()> {
+    if let Some(documents) = &winners.documents {
+        for document in documents.split(|&byte| byte == b'#').filter(|item| !item.is_empty()) {
+            out.write_all(document)?;
+            out.write_all(b"\r\n")?;
+        }
+        return Ok(());
+    }
+    // Too many to have been kept in memory: read the ledger once more.
+    let mut written = Ok(());
+    for_each_winner(disk, terms, &|| true, &mut |of, document| {
+        if of == agency && written.is_ok() {
+            written = write!(out, "{document}\r\n");
+        }
+    })?;
+    Ok(written?)
+}
+
+fn draw_json(terms: &Terms, winners: &Winners) -> String {
+    let mut json = format!(
+        "{{\n  \"draw\": \"{}\",\n  \"winning_number\": {},\n  \"agencies\": [",
+        terms.draw,
+        terms.winning_number.value()
+    );
+    for (agency, of_agency) in winners.iter() {
+        let comma = if agency == 1 { "" } else { "," };
+        let digest = &of_agency.digest;
+        let _ = write!(
+            json,
+            "{comma}\n    {{\"agency\": {agency}, \"winners\": {}, \"documents_sha256\": \"{}\"}}",
+            digest.winners,
+            hex(&digest.documents_sha256)
+        );
+    }
+    json.push_str("\n  ]\n}\n");
+    json
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Hashes what it writes.
+struct Hashing<W> {
+    out: W,
+    hash: Sha256,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

@@ -1,0 +1,210 @@
+//! One connection of an agency: base opcodes and numbered sessions. Knows no socket and no clock.
+//!
+//! ```text
+//! bytes -> packets -> requests -> Office -> owed answers, in order -> replies -> bytes
+//! ```
+//! An answer is owed from the moment its request is taken, and leaves when all before it have left
+//! and what it rests on is on disk. So answers leave in the order of the requests, and a session
+//! that is owed too many takes no more requests.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bolillero_protocol::message::{Reply, is_request, opcode};
+use bolillero_protocol::tlv::{Decoder, Rules};
+
+use super::Office;
+use super::answers::{Asker, Owed};
+use crate::session::{Flow, Input, Mail, Mailbox, Peer, Service, Session, Wait};
+
+/// The limits of the lottery's connections.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// The longest data of a request, in bytes.
+    pub packet_length_max: u32,
+    /// From a packet's first byte to its last.
+    pub packet_time_max: Duration,
+    /// Without a packet, while nothing is owed.
+    pub idle_time_max: Duration,
+    /// Requests taken and not answered; one more waits unread.
+    pub unanswered_max: usize,
+    /// Bytes of answers that the socket has not taken; further answers wait.
+    pub output_bytes_max: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            packet_length_max: bolillero_protocol::tlv::REQUEST_LENGTH_MAX_DEFAULT,
+            packet_time_max: Duration::from_secs(60),
+            idle_time_max: Duration::from_secs(600),
+            unanswered_max: 64,
+            output_bytes_max: 1 << 20,
+        }
+    }
+}
+
+/// Opens the sessions of the lottery's listener.
+pub struct Lottery {
+    office: Arc<Office>,
+    limits: SessionLimits,
+    busy: Vec<u8>,
+}
+
+impl Lottery {
+    /// Sessions that ask `office`.
+    #[must_use]
+    pub fn new(office: Arc<Office>, limits: SessionLimits) -> Self {
+        let mut busy = Vec::new();
+        Reply::Busy.encode(&mut busy);
+        Self { office, limits, busy }
+    }
+}
+
+impl Service for Lottery {
+    fn name(&self) -> &'static str {
+        "lottery"
+    }
+
+    fn open(&self, peer: Peer, mailbox: Mailbox) -> Box<dyn Session> {
+        let rules = Rules {
+            accepts: is_request,
+            length_max: self.limits.packet_length_max,
+            streamed: None,
+        };
+        Box::new(LotterySession {
+            limits: self.limits,
+            decoder: Decoder::new(rules),
+            asker: Asker::new(Arc::clone(&self.office), mailbox, peer),
+            owed: VecDeque::new(),
+            requests: 0,
+            reading: Reading::Open,
+            holds_bytes: false,
+        })
+    }
+
+    fn busy(&self) -> &[u8] {
+        &self.busy
+    }
+}
+
+/// What becomes of the peer's bytes. It only ever moves down this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reading {
+    /// Packets are taken as they come.
+    Open,
+    /// No more will come: what is here is finished.
+    Ended,
+    /// The server stops: what is here is finished, and the peer is told.
+    Stopping,
+    /// Nothing is taken any more; what is owed leaves.
+    Closed,
+}
+
+struct LotterySession {
+    limits: SessionLimits,
+    decoder: Decoder,
+    asker: Asker,
+    owed: VecDeque<Owed>,
+    /// Requests taken so far. Names the waits.
+    requests: u64,
+    reading: Reading,
+    /// Bytes were kept that may hold whole packets: there was no place for their answers.
+    holds_bytes: bool,
+}
+
+impl Session for LotterySession {
+    fn handle(&mut self, input: Input<'_>, out: &mut Vec<u8>) -> Flow {
+        match input {
+            Input::Bytes(bytes) => self.take(bytes),
+            Input::Mail(Mail::News) | Input::Drained => self.take(&[]),
+            Input::Mail(Mail::Shutdown) => self.reading = self.reading.max(Reading::Stopping),
+            Input::Eof => self.reading = self.reading.max(Reading::Ended),
+            Input::Deadline => return self.time_out(out),
+        }
+        // Answers that leave make place for requests that were held.
+        while self.pay(out) && self.holds_bytes {
+            self.take(&[]);
+        }
+        self.flow(out)
+    }
+
+    fn wait(&self) -> Option<Wait> {
+        if !self.owed.is_empty() || self.holds_bytes {
+            return None;
+        }
+        let (part, time_max) = if self.decoder.is_partial() {
+            (1, self.limits.packet_time_max)
+        } else {
+            (0, self.limits.idle_time_max)
+        };
+        Some(Wait { id: self.requests * 2 + part, time_max })
+    }
+}
+
+impl LotterySession {
+    /// Takes requests, as long as there is place for their answers.
+    fn take(&mut self, bytes: &[u8]) {
+        let mut left = bytes;
+        self.holds_bytes = false;
+        while self.reading < Reading::Closed {
+            if self.owed.len() >= self.limits.unanswered_max || !self.asker.is_admitted() {
+                self.decoder.keep(left);
+                self.holds_bytes = self.decoder.is_partial();
+                return;
+            }
+            match self.decoder.next(left) {
+                Ok((_, None)) => return,
+                Ok((taken, Some(packet))) => {
+                    self.requests += 1;
+                    if packet.opcode == opcode::CLOSE {
+                        self.reading = Reading::Closed;
+                        return;
+                    }
+                    let owed = self.asker.ask(packet);
+                    if owed.is_last() {
+                        self.reading = Reading::Closed;
+                    }
+                    self.owed.push_back(owed);
+                    left = &left[taken..];
+                }
+                Err(corrupt) => {
+                    self.reading = Reading::Closed;
+                    self.owed.push_back(self.asker.corrupt(&corrupt));
+                }
+            }
+        }
+    }
+
+    /// Appends the answers that may leave now; says whether any did.
+    fn pay(&mut self, out: &mut Vec<u8>) -> bool {
+        let before = self.owed.len();
+        while out.len() < self.limits.output_bytes_max
+            && self.owed.front().is_some_and(|owed| self.asker.pay(owed, out))
+        {
+            self.owed.pop_front();
+        }
+        self.owed.len() < before
+    }
+
+    fn flow(&mut self, out: &mut Vec<u8>) -> Flow {
+        let nothing_owed = self.owed.is_empty()
+            || self.reading == Reading::Stopping && self.asker.awaits_open_draw(&self.owed);
+        if self.reading > Reading::Open && nothing_owed && !self.holds_bytes {
+            if self.reading == Reading::Stopping {
+                Reply::Close.encode(out);
+            }
+            return Flow::Close;
+        }
+        let output_is_full = out.len() >= self.limits.output_bytes_max;
+        if self.holds_bytes || output_is_full { Flow::Hold } else { Flow::Continue }
+    }
+
+    fn time_out(&mut self, out: &mut Vec<u8>) -> Flow {
+        let reason = if self.decoder.is_partial() { "unfinished packet" } else { "idle" };
+        self.asker.log_time_out(reason);
+        Reply::Close.encode(out);
+        Flow::Close
+    }
+}

@@ -1,0 +1,156 @@
+//! Finds the winners by one pass over the ledger. Knows no connection and writes nothing.
+
+use std::sync::Arc;
+
+use bolillero_protocol::bet::Bets;
+use sha2::{Digest as _, Sha256};
+
+use super::state::Terms;
+use crate::ledger::committer::segment_name;
+use crate::ledger::disk::Disk;
+use crate::ledger::reader::{Next, Place, ReadError, read_ledger};
+use crate::ledger::record::{Kind, Record};
+
+/// The longest list of winners that is kept in memory and sent as one opcode 7, in bytes.
+pub const WINNERS_LENGTH_MAX: usize = 16 << 20;
+
+/// What the ledger keeps of an agency's winners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest {
+    /// How many bets won.
+    pub winners: u64,
+    /// SHA-256 of their documents, each followed by `#`, in the order of the lane.
+    pub documents_sha256: [u8; 32],
+}
+
+/// An agency's winners.
+#[derive(Debug, Clone)]
+pub struct AgencyWinners {
+    /// How many, and the hash of their documents.
+    pub digest: Digest,
+    /// Their documents, each followed by `#`. `None` above [`WINNERS_LENGTH_MAX`].
+    pub documents: Option<Arc<[u8]>>,
+}
+
+/// The winners of every agency; agency 1 comes first.
+#[derive(Debug, Clone)]
+pub struct Winners {
+    agencies: Vec<AgencyWinners>,
+}
+
+impl Winners {
+    /// An agency's winners. `None` when there is no such agency.
+    #[must_use]
+    pub fn of(&self, agency: u32) -> Option<&AgencyWinners> {
+        self.agencies.get(agency.checked_sub(1)? as usize)
+    }
+
+    /// All agencies, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &AgencyWinners)> {
+        (1..).zip(&self.agencies)
+    }
+
+    /// What the ledger keeps of them.
+    #[must_use]
+    pub fn digests(&self) -> Vec<Digest> {
+        self.agencies.iter().map(|winners| winners.digest).collect()
+    }
+}
+
+/// Reads all bets of the ledger and keeps the documents of those that won. Groups that are not
+/// whole yet are not read: when a draw is due, all bets are. `None` when `goes_on` said no.
+///
+/// # Errors
+/// [`ReadError`]
+pub fn find_winners(
+    disk: &dyn Disk,
+    terms: &Terms,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Option<Winners>, ReadError> {
+    let mut finders = vec![Finder::default(); terms.agencies as usize];
+    let finished = for_each_winner(disk, terms, goes_on, &mut |agency, document| {
+        finders[agency as usize - 1].take(document.as_bytes());
+    })?;
+    let agencies = finders.into_iter().map(Finder::finish).collect();
+    Ok(finished.then_some(Winners { agencies }))
+}
+
+/// Calls `take` with the agency and the document of every bet that won, in the order of the lanes.
+/// False when `goes_on` said no before the end.
+///
+/// # Errors
+/// [`ReadError`]
+pub fn for_each_winner(
+    disk: &dyn Disk,
+    terms: &Terms,
+    goes_on: &dyn Fn() -> bool,
+    take: &mut dyn FnMut(u32, &str),
+) -> Result<bool, ReadError> {
+    let tail = read_ledger(disk, &mut |place, group| {
+        if !goes_on() {
+            return Ok(Next::Stop);
+        }
+        for record in group.records() {
+            let record = record.map_err(|bad| damaged(place, bad.to_string()))?;
+            if record.kind == Kind::Batch {
+                take_winners(&record, place, terms, take)?;
+            }
+        }
+        Ok(Next::Continue)
+    })?;
+    Ok(tail.is_some())
+}
+
+fn take_winners(
+    record: &Record<'_>,
+    place: Place,
+    terms: &Terms,
+    take: &mut dyn FnMut(u32, &str),
+) -> Result<(), ReadError> {
+    if !(1..=terms.agencies).contains(&record.agency) {
+        return Err(damaged(place, format!("a batch of agency {}", record.agency)));
+    }
+    let bets = Bets::read(record.body).map_err(|error| damaged(place, error.to_string()))?;
+    for bet in bets {
+        let bet = bet.map_err(|error| damaged(place, error.to_string()))?;
+        if bet.number() == Some(terms.winning_number) {
+            take(record.agency, bet.document);
+        }
+    }
+    Ok(())
+}
+
+fn damaged(place: Place, what: String) -> ReadError {
+    ReadError::Damaged { file: segment_name(place.segment), offset: place.offset, what }
+}
+
+/// Gathers one agency's winners.
+#[derive(Clone, Default)]
+struct Finder {
+    winners: u64,
+    hash: Sha256,
+    documents: Vec<u8>,
+    too_long: bool,
+}
+
+impl Finder {
+    fn take(&mut self, document: &[u8]) {
+        self.winners += 1;
+        self.hash.update(document);
+        self.hash.update(b"#");
+        self.too_long |= self.documents.len() + document.len() + 1 > WINNERS_LENGTH_MAX;
+        if self.too_long {
+            self.documents = Vec::new();
+        } else {
+            self.documents.extend_from_slice(document);
+            self.documents.push(b'#');
+        }
+    }
+
+    fn finish(self) -> AgencyWinners {
+        let documents_sha256 = self.hash.finalize().into();
+        let digest = Digest { winners: self.winners, documents_sha256 };
+        let documents = (!self.too_long).then(|| self.documents.into());
+        AgencyWinners { digest, documents }
+    }
+}
