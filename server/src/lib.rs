@@ -4,3 +4,7 @@
 
 pub mod lifecycle;
 pub mod session;
+
+pub mod conn;
+pub mod driver;
+pub mod echo;
