@@ -3,12 +3,14 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Duration;
 
 use bolillero_server::driver::{self, Driver, Limits, Listener};
 use bolillero_server::lifecycle::Lifecycle;
 use bolillero_server::session::Service;
+use socket2::{Domain, Socket, Type};
 
 /// Far more than anything here takes on a loaded machine: reaching it is a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -16,18 +18,19 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) life: Lifecycle,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    ended: Option<Receiver<io::Result<()>>>,
 }
 
 impl Server {
     pub(crate) fn start(driver: Driver, service: impl Service + 'static, limits: Limits) -> Self {
-        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = listen();
         let address = socket.local_addr().unwrap();
         let listeners = vec![Listener { socket, service: Arc::new(service) }];
         let life = Lifecycle::new();
         let its_life = life.clone();
-        let serve = move || driver::run(driver, listeners, &limits, &its_life);
-        Self { address, life, thread: Some(thread::spawn(serve)) }
+        let (end, ended) = mpsc::channel();
+        thread::spawn(move || end.send(driver::run(driver, listeners, &limits, &its_life)));
+        Self { address, life, ended: Some(ended) }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -40,19 +43,26 @@ impl Server {
 
     /// Waits until the server has ended by itself.
     pub(crate) fn join(&mut self) {
-        self.thread.take().unwrap().join().unwrap().unwrap();
+        self.ended.take().unwrap().recv_timeout(PATIENCE).unwrap().unwrap();
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.life.stop();
-        if let Some(thread) = self.thread.take()
-            && !thread::panicking()
-        {
-            thread.join().unwrap().unwrap();
+        if self.ended.is_some() && !thread::panicking() {
+            self.join();
         }
     }
+}
+
+/// The standard library's backlog of 128 overflows when the test's threads hold the processors, and then the
+/// kernel makes a client wait for a second.
+fn listen() -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(4096).unwrap();
+    socket.into()
 }
 
 pub(crate) struct Client(pub(crate) TcpStream);
@@ -81,6 +91,18 @@ impl Client {
             Ok(_) => {}
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
         }
+    }
+
+    /// Eight bytes, big-endian.
+    pub(crate) fn number(&mut self) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.read_exact(&mut bytes).unwrap();
+        u64::from_be_bytes(bytes)
+    }
+
+    /// The same connection for another thread.
+    pub(crate) fn share(&self) -> Self {
+        Self(self.0.try_clone().unwrap())
     }
 
     pub(crate) fn exchange(&mut self, line: &[u8]) {
