@@ -16,11 +16,12 @@ use crate::sessions::{Life, On, Script, Timed, life};
 
 /// A server with one client. Its session tells the client the version whenever it is woken and the version moved.
 struct Followed {
-    _server: Server,
     client: Client,
     mailbox: Mailbox,
     version: Arc<AtomicU64>,
     gone: Receiver<()>,
+    // Last, so that it is dropped when its client is gone.
+    _server: Server,
 }
 
 fn follow(driver: Driver) -> Followed {
@@ -47,7 +48,7 @@ fn follow(driver: Driver) -> Followed {
     let server = Server::start(driver, Script(open), limits());
     let client = server.connect();
     let mailbox = opened.recv_timeout(PATIENCE).unwrap();
-    Followed { _server: server, client, mailbox, version, gone }
+    Followed { client, mailbox, version, gone, _server: server }
 }
 
 pub(crate) fn every_wake_from_another_thread_arrives(driver: Driver) {
