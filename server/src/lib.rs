@@ -6,3 +6,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod lottery;
 pub mod session;
+
+pub mod conn;
+pub mod driver;
+pub mod echo;

@@ -1,0 +1,137 @@
+//! What the threads of one driver share: where a turn goes that nobody owns, and what the reactor is told.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mio::{Registry, Token, Waker};
+use threadpool::ThreadPool;
+
+use super::alarm::Alarm;
+use super::slot::{Outcome, Slot};
+use super::{Limits, threads};
+use crate::conn::Scratch;
+
+/// Shared by the reactor, the workers and, through the slots, by every thread with a mailbox.
+pub(super) struct Hub {
+    pub(super) limits: Limits,
+    pub(super) runner: Runner,
+    pub(super) alarm: Alarm,
+    pub(super) registry: Registry,
+    waker: Waker,
+    inbox: Mutex<Inbox>,
+    stopping: AtomicBool,
+}
+
+/// Where turns run.
+pub(super) enum Runner {
+    /// On a fixed number of workers.
+    Pool(ThreadPool),
+    /// On the reactor's own thread.
+    Reactor,
+    /// Each connection on its own thread.
+    Threads,
+}
+
+/// News for the reactor from other threads.
+#[derive(Default)]
+pub(super) struct Inbox {
+    /// To be turned by the reactor.
+    pub(super) ready: Vec<Arc<Slot>>,
+    /// Closed by another thread.
+    pub(super) closed: Vec<Token>,
+    /// The reactor waits for somebody to leave. Else it learns of it when it next has something to do.
+    awaits_closed: bool,
+}
+
+impl Hub {
+    pub(super) fn new(
+        runner: Runner,
+        limits: Limits,
+        alarm: Alarm,
+        registry: Registry,
+        waker: Waker,
+    ) -> Self {
+        let (inbox, stopping) = (Mutex::default(), AtomicBool::new(false));
+        Self { limits, runner, alarm, registry, waker, inbox, stopping }
+    }
+
+    /// Brings a slot, whose turn the caller owns, to where it is turned.
+    pub(super) fn hand_over(self: Arc<Self>, slot: Arc<Slot>) {
+        match &self.runner {
+            Runner::Pool(pool) => {
+                let hub = Arc::clone(&self);
+                pool.execute(move || work(hub, slot));
+            }
+            Runner::Reactor => {
+                let mut inbox = self.lock();
+                inbox.ready.push(slot);
+                let first = inbox.ready.len() == 1;
+                drop(inbox);
+                if first {
+                    self.wake_reactor();
+                }
+            }
+            Runner::Threads => threads::ring(&slot),
+        }
+    }
+
+    /// Tells the reactor that a slot's connection is closed.
+    pub(super) fn report_closed(&self, token: Token) {
+        let mut inbox = self.lock();
+        inbox.closed.push(token);
+        if inbox.awaits_closed {
+            drop(inbox);
+            self.wake_reactor();
+        }
+    }
+
+    /// For the reactor, before it sleeps: swaps what came in for the emptied `inbox`, and says whether it is to
+    /// be woken for closed ones from now on.
+    pub(super) fn collect(&self, inbox: &mut Inbox, awaits_closed: bool) {
+        inbox.awaits_closed = awaits_closed;
+        std::mem::swap(&mut *self.lock(), inbox);
+    }
+
+    pub(super) fn wake_reactor(&self) {
+        // It fails only when the reactor is gone.
+        let _ = self.waker.wake();
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.wake_reactor();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Runner {
+    pub(super) fn pool(workers: usize) -> io::Result<Self> {
+        if workers == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a pool of no workers"));
+        }
+        Ok(Self::Pool(
+            threadpool::Builder::new().num_threads(workers).thread_name("worker".into()).build(),
+        ))
+    }
+}
+
+/// A worker's job: one slot's turn.
+fn work(hub: Arc<Hub>, slot: Arc<Slot>) {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    match SCRATCH.with_borrow_mut(|scratch| slot.run(&hub, scratch)) {
+        Outcome::Rest => {}
+        Outcome::Again => hub.hand_over(slot),
+        Outcome::Closed => hub.report_closed(slot.token),
+    }
+}

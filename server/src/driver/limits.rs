@@ -1,0 +1,111 @@
+//! The limits every driver keeps to, and the one the operating system sets.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What a server gives its connections at most. The defaults suit a small machine.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Threads that turn connections under `pool`. At least 1.
+    pub workers: usize,
+    /// Connections served at a time. Lowered at start when there are not enough descriptors for it.
+    pub connections_max: usize,
+    /// Newcomers that are kept waiting when there is no room, and as many again that are being told so. More
+    /// stay in the listeners' backlogs.
+    pub newcomers_max: usize,
+    /// How long a newcomer waits for room before it is told that there is none.
+    pub busy_time: Duration,
+    /// Bytes a connection may read and write before others have their turn.
+    pub turn_bytes_max: usize,
+    /// Unwritten output over which no more of the peer's bytes are taken. One answer may go over it.
+    pub output_bytes_max: usize,
+    /// How long output may wait with no byte of it leaving.
+    pub output_time_max: Duration,
+    /// How long a peer may leave bytes, a keepalive or a closed window unanswered before the kernel gives it
+    /// up. Where it is shorter than `output_time_max` it also bounds a peer that does not read.
+    pub peer_time_max: Duration,
+    /// How long a peer has to close after it got our end.
+    pub linger_time_max: Duration,
+    /// How many bytes of a peer are thrown away after its session closed, so that its last answer arrives.
+    pub linger_bytes_max: usize,
+    /// How long connections have to finish what is owed when the server stops.
+    pub drain_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            workers: thread::available_parallelism().map_or(2, usize::from),
+            connections_max: 16_384,
+            newcomers_max: 64,
+            busy_time: Duration::from_secs(1),
+            turn_bytes_max: 256 * 1024,
+            output_bytes_max: 1024 * 1024,
+            output_time_max: Duration::from_secs(60),
+            peer_time_max: Duration::from_secs(30),
+            linger_time_max: Duration::from_secs(1),
+            linger_bytes_max: 4 * 1024 * 1024,
+            drain_time_max: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Limits {
+    /// These limits, with no more connections than there are descriptors for once the soft limit on them is
+    /// raised to the hard one. Each connection takes `descriptors_each`.
+    pub(super) fn fitted(&self, descriptors_each: usize) -> io::Result<Self> {
+        let mut fitted = self.clone();
+        if let Some(descriptors) = raise_descriptor_limit()? {
+            fitted.fit(descriptors, descriptors_each);
+        }
+        Ok(fitted)
+    }
+
+    fn fit(&mut self, descriptors: usize, descriptors_each: usize) {
+        let newcomers = self.newcomers_max * (1 + descriptors_each);
+        let room = descriptors.saturating_sub(newcomers + DESCRIPTORS_RESERVED) / descriptors_each;
+        if self.connections_max > room {
+            let (wanted, given) = (self.connections_max, room.max(1));
+            log::warn!(
+                "action: limit_connections | result: in_progress | wanted: {wanted} | given: {given} | \
+                 descriptors: {descriptors}"
+            );
+            self.connections_max = given;
+        }
+    }
+}
+
+/// The soft limit after it was raised, nothing where there is none.
+fn raise_descriptor_limit() -> io::Result<Option<usize>> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    }
+    Ok(maximum.map(|descriptors| usize::try_from(descriptors).unwrap_or(usize::MAX)))
+}
+
+/// What is left for listeners, the ledger, the reactor and the standard streams.
+const DESCRIPTORS_RESERVED: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_lowered_to_the_descriptors_there_are() {
+        let check = |descriptors, each, expect| {
+            let mut limits =
+                Limits { connections_max: 1000, newcomers_max: 10, ..Limits::default() };
+            limits.fit(descriptors, each);
+            assert_eq!(limits.connections_max, expect, "{descriptors} descriptors, {each} each");
+        };
+        check(usize::MAX, 1, 1000);
+        check(1000 + 20 + 64, 1, 1000);
+        check(1000 + 20 + 63, 1, 999);
+        check(1000, 2, (1000 - 30 - 64) / 2);
+        check(10, 1, 1);
+    }
+}

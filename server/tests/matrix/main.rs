@@ -1,0 +1,67 @@
+//! How a server behaves towards its peers, written once and run under each driver.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what goes wrong in a test is a failure, in its helpers too"
+)]
+
+mod harness;
+mod sessions;
+
+mod ending;
+mod reading;
+mod room;
+mod waking;
+
+use bolillero_server::driver::Limits;
+
+/// A test of each behaviour for each driver.
+macro_rules! matrix {
+    ($($file:ident: $($behaviour:ident)*;)*) => {
+        matrix! { @cell pool Pool $($file: $($behaviour)*;)* }
+        matrix! { @cell events Events $($file: $($behaviour)*;)* }
+        matrix! { @cell threads Threads $($file: $($behaviour)*;)* }
+    };
+    (@cell $cell:ident $driver:ident $($file:ident: $($behaviour:ident)*;)*) => {
+        mod $cell {
+            use bolillero_server::driver::Driver;
+            $($(
+                #[test]
+                fn $behaviour() {
+                    crate::$file::$behaviour(Driver::$driver);
+                }
+            )*)*
+        }
+    };
+}
+
+matrix! {
+    reading:
+        a_request_cut_into_single_bytes_is_answered
+        pipelined_requests_are_answered_in_order
+        a_peer_that_sends_no_more_gets_its_answers
+        large_answers_to_a_slow_reader_are_held_one_at_a_time
+        two_peers_that_never_pause_do_not_hold_both_workers;
+    room:
+        idle_connections_do_not_keep_others_from_being_served
+        a_newcomer_without_room_is_told_so
+        a_newcomer_gets_the_room_of_one_that_leaves
+        accepting_goes_on_when_somebody_leaves;
+    waking:
+        every_wake_from_another_thread_arrives
+        of_many_wakes_at_once_the_last_arrives
+        a_mailbox_that_is_kept_keeps_no_session
+        a_trickling_byte_does_not_postpone_a_deadline
+        a_silent_peer_is_told_when_its_time_is_over
+        a_deadline_runs_anew_for_each_wait;
+    ending:
+        the_last_answer_survives_a_peer_that_keeps_sending
+        output_that_is_not_read_ends_the_connection
+        a_panicking_session_closes_only_itself
+        a_stop_closes_the_silent_and_finishes_what_is_owed
+        a_stop_does_not_wait_for_ever;
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits { workers: 2, ..Limits::default() }
+}
