@@ -1,12 +1,28 @@
-//! The central office of a lottery: sessions without sockets, drivers that run them, and a ledger.
+//! The central office of a lottery: keeps every bet it acknowledged, draws once, tells the winners.
+//!
+//! ```text
+//! args -> config -> server::run          from what was typed to a server's whole life
+//! driver -> conn -> session              sockets are driven, turned, and left behind: sessions have none
+//! lottery::session -> lottery::Office    an agency asks, the office knows the state
+//! ledger -> ledger::committer -> disk    records gather, one sync makes them durable, answers leave
+//! ```
 
 #![forbid(unsafe_code)]
 
-pub mod ledger;
+pub mod args;
+pub mod config;
+pub mod commands;
+pub mod server;
+pub mod signals;
 pub mod lifecycle;
-pub mod lottery;
-pub mod session;
+pub mod failure;
+pub mod log;
 
+pub mod session;
 pub mod conn;
 pub mod driver;
 pub mod echo;
+
+pub mod lottery;
+pub mod ledger;
+pub mod audit;

@@ -30,6 +30,7 @@ struct Shared {
 struct State {
     phase: Phase,
     stop: bool,
+    abandoned: bool,
     on_stop: Vec<Box<dyn Fn() + Send>>,
 }
 
@@ -43,7 +44,8 @@ impl Lifecycle {
     /// A life that begins with [`Phase::Recovering`].
     #[must_use]
     pub fn new() -> Self {
-        let state = State { phase: Phase::Recovering, stop: false, on_stop: Vec::new() };
+        let state =
+            State { phase: Phase::Recovering, stop: false, abandoned: false, on_stop: Vec::new() };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), moved: Condvar::new() }) }
     }
 
@@ -70,6 +72,19 @@ impl Lifecycle {
             tell();
         }
         self.shared.moved.notify_all();
+    }
+
+    /// Like [`Lifecycle::stop`], for a server that cannot finish what is owed: connections are not
+    /// waited for.
+    pub fn abandon(&self) {
+        self.lock().abandoned = true;
+        self.stop();
+    }
+
+    /// Whether connections are not to be waited for.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.lock().abandoned
     }
 
     /// Whether somebody asked the server to stop.

@@ -320,7 +320,7 @@ impl Reactor {
                 }
                 self.tell_all(Causes::SHUTDOWN);
             }
-            Stage::Draining { until } if until <= now => {
+            Stage::Draining { until } if until <= now || life.is_abandoned() => {
                 let left = self.slots.len();
                 log::warn!("action: drain | result: fail | connections: {left}");
                 self.stage = Stage::Aborting { until: now + ABORT_TIME_MAX };

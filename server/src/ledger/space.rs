@@ -3,10 +3,12 @@
 //! A batch is taken only while a whole spare segment stands behind it. That reserve is for hello,
 //! finish and draw; a hello leaves room in it for every finish and the draw, a finish for the draw.
 
+use bolillero_protocol::bet::AGENCIES_MAX;
+use bolillero_protocol::tlv::REQUEST_LENGTH_MAX;
 use thiserror::Error;
 
 use super::record::{Kind, RECORD_HEADER_SIZE, Record};
-use super::segment::{GROUP_HEADER_SIZE, GROUP_OVERHEAD, GROUP_SIZE_MAX, SEGMENT_HEADER_SIZE};
+use super::segment::{GROUP_OVERHEAD, GROUP_SIZE_MAX, SEGMENT_HEADER_SIZE};
 
 /// There is no place on the disk for a record at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -27,7 +29,7 @@ pub struct Sizes {
 impl Sizes {
     /// The bytes of a draw's record, with a group around it.
     fn draw(&self) -> u64 {
-        let body = 2 + DRAW_BODY_PER_AGENCY * u64::from(self.agencies);
+        let body = 2 + u64::from(DRAW_BODY_PER_AGENCY) * u64::from(self.agencies);
         body + (RECORD_HEADER_SIZE + GROUP_OVERHEAD) as u64
     }
 
@@ -46,7 +48,7 @@ impl Sizes {
     }
 }
 
-const DRAW_BODY_PER_AGENCY: u64 = 8 + 32;
+const DRAW_BODY_PER_AGENCY: u32 = 8 + 32;
 
 /// What is left of the segment that groups are placed in, and of the spare ones behind it.
 #[derive(Debug, Clone, Copy)]
@@ -140,4 +142,10 @@ impl Space {
     }
 }
 
-const _: () = assert!(GROUP_HEADER_SIZE + 4 == GROUP_OVERHEAD);
+// Every record fits a group: the longest request, and the draw of the most agencies.
+const _: () = {
+    let overhead = RECORD_HEADER_SIZE + GROUP_OVERHEAD;
+    assert!(REQUEST_LENGTH_MAX as usize + overhead < GROUP_SIZE_MAX);
+    let draw = 2 + (DRAW_BODY_PER_AGENCY * AGENCIES_MAX) as usize;
+    assert!(draw + overhead < GROUP_SIZE_MAX);
+};

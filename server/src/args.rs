@@ -1,0 +1,124 @@
+//! What was typed on the command line: strings and options. What they mean is found in
+//! [`crate::config`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::driver::Driver;
+
+/// The central office of a lottery: keeps every bet it acknowledged, draws once, tells the winners.
+///
+/// Exit codes: 0 success, 1 failure, 2 usage, 4 damaged ledger, 5 disk failed.
+#[derive(Debug, Parser)]
+#[command(name = "bolillero-server", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Take bets, do the draw, tell the winners
+    Serve(Box<ServeArgs>),
+    /// Write all stored bets as CSV: agency, first name, last name, document, birth date, number
+    Export(ExportArgs),
+    /// Check a whole ledger: every checksum, every lane's chain, the draw
+    Verify(VerifyArgs),
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Where agencies connect: HOST[:PORT]; port 0 takes a free one [default: 127.0.0.1:12345]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub listen: Option<String>,
+    /// Where the ledger and the published results are; made when missing
+    #[arg(long, value_name = "DIR", default_value = ".data/central")]
+    pub data_dir: PathBuf,
+    /// The agencies are 1 to N; 0: nothing is ever drawn
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub agencies: u32,
+    /// The number that wins, 0 to 9999
+    #[arg(long, value_name = "NUMBER", default_value_t = 7574)]
+    pub winning_number: u16,
+    /// Where connections are turned
+    #[arg(long, value_enum, default_value_t = Driver::Pool)]
+    pub driver: Driver,
+    /// Threads of the driver `pool` [default: as many as cores]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Connections at once; then accepting pauses, and newcomers are told that the office is busy
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub max_connections: usize,
+    /// How long a newcomer waits for a place before it is told so
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub busy_delay: String,
+    /// The longest data of a request, at most 1MiB
+    #[arg(long, value_name = "SIZE", default_value = "64KiB")]
+    pub max_packet: String,
+    /// Requests of a connection that may be unanswered; further ones wait unread
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub max_unanswered: usize,
+    /// Answers a connection may leave untaken; further ones wait
+    #[arg(long, value_name = "SIZE", default_value = "1MiB")]
+    pub max_output: String,
+    /// From a packet's first byte to its last
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub packet_timeout: String,
+    /// Without a packet, while nothing is owed
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub idle_timeout: String,
+    /// A peer that takes none of its answers for so long is closed
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub output_timeout: String,
+    /// A peer that vanished without a word is noticed after this
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub peer_timeout: String,
+    /// On SIGTERM: how long what had arrived may take to be finished
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub drain_timeout: String,
+    /// Bytes queued for the ledger, of all connections; above it nothing more is read
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub ledger_queue: String,
+    /// Size of a ledger file; three are kept allocated
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub segment_size: String,
+    /// How long after the last bet the ledger's end is marked
+    #[arg(long, value_name = "TIME", default_value = "100ms")]
+    pub mark_delay: String,
+    /// Connections that the kernel keeps waiting to be accepted [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub backlog: Option<i32>,
+    /// Between the log line of the draw and the first answer, for tools that merge logs
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub announce_delay: String,
+    /// debug, info, warning, error or critical, in any case [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// File with SERVER_PORT, SERVER_IP, SERVER_LISTEN_BACKLOG, LOGGING_LEVEL under [DEFAULT];
+    /// the environment goes before it, flags before both [default: server/config.ini, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Options of `export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// The data directory of a server, which may be running
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Where to write [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The data directory of a server, which may be running
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+}

@@ -1,0 +1,208 @@
+//! Reads a ledger from outside: `export` and `verify`. Takes no lock, changes nothing, and may run
+//! beside a server.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bolillero_protocol::bet::{Bet, Bets};
+
+use crate::failure::Failure;
+use crate::ledger::committer::segment_name;
+use crate::ledger::disk::{Directory, Disk, File, read_full_at};
+use crate::ledger::reader::{Next, Place, ReadError, Tail, read_ledger};
+use crate::ledger::record::Kind;
+use crate::ledger::segment::{End, GROUP_HEADER_SIZE};
+use crate::lottery::event::Replayed;
+use crate::lottery::state::{Draw, State};
+use crate::lottery::winners::find_winners;
+use crate::server::LEDGER_DIRECTORY;
+
+/// Where a batch's body stands in the ledger.
+struct BodyPlace {
+    segment: u32,
+    offset: u64,
+    length: usize,
+}
+
+/// Writes every stored bet as a row `agency,first name,last name,document,birth date,number`,
+/// agency by agency, in the order of its lane. Ends rows with CRLF and quotes only where it must.
+/// Returns how many.
+///
+/// # Errors
+/// [`Failure`]
+pub fn export(data_dir: &Path, out: impl Write) -> Result<u64, Failure> {
+    let disk = open_directory(data_dir)?;
+    let places = find_batches(&disk)?;
+    let terminator = csv::Terminator::CRLF;
+    let mut rows = csv::WriterBuilder::new().terminator(terminator).from_writer(out);
+    let mut files = HashMap::new();
+    let mut count = 0;
+    let mut body = Vec::new();
+    for (agency, batches) in (1_u32..).zip(&places) {
+        let agency = agency.to_string();
+        for place in batches {
+            read_body(&disk, &mut files, place, &mut body)?;
+            let bets = Bets::read(&body).map_err(|error| damaged(place, error.to_string()))?;
+            for bet in bets {
+                let bet = bet.map_err(|error| damaged(place, error.to_string()))?;
+                write_row(&mut rows, &agency, &bet)?;
+                count += 1;
+            }
+        }
+    }
+    rows.flush().context("writing rows").map_err(Failure::Setup)?;
+    Ok(count)
+}
+
+/// What [`verify`] found.
+pub struct Verified {
+    state: State,
+    tail: Tail,
+    batches: u64,
+    /// Winners in all, if the draw is done.
+    winners: Option<u64>,
+}
+
+/// Reads a whole ledger: every checksum, every lane's chain, and, if it is done, the draw.
+///
+/// # Errors
+/// [`Failure::Damaged`] names file and offset.
+pub fn verify(data_dir: &Path) -> Result<Verified, Failure> {
+    let disk = open_directory(data_dir)?;
+    let mut replayed = Replayed::default();
+    let mut batches = 0;
+    let tail = read_ledger(&disk, &mut |place, group| {
+        for record in group.records() {
+            let record = record.map_err(|bad| damaged_at(place, bad.to_string()))?;
+            replayed.take(&record).map_err(|error| damaged_at(place, error.to_string()))?;
+            batches += u64::from(record.kind == Kind::Batch);
+        }
+        Ok(Next::Continue)
+    })?;
+    let (Some(tail), Some(state)) = (tail, replayed.state) else {
+        return Err(Failure::Setup(no_ledger(data_dir)));
+    };
+    let winners = match replayed.digests {
+        None => None,
+        Some(recorded) => {
+            let found = find_winners(&disk, &state.terms(), &|| true)?;
+            let digests = found.map(|winners| winners.digests()).unwrap_or_default();
+            if digests != recorded {
+                let what = "its bets do not give the winners that its draw recorded";
+                return Err(Failure::Damaged(format!("the ledger is damaged: {what}")));
+            }
+            Some(recorded.iter().map(|digest| digest.winners).sum())
+        }
+    };
+    Ok(Verified { state, tail, batches, winners })
+}
+
+impl Verified {
+    /// Writes a summary, for a person.
+    ///
+    /// # Errors
+    /// What `out` fails with.
+    pub fn report(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let terms = self.state.terms();
+        let lanes = || (1..=terms.agencies).filter_map(|agency| self.state.lane(agency));
+        let bets: u64 = lanes().map(|lane| lane.totals.bets).sum();
+        writeln!(out, "draw            {}", terms.draw)?;
+        writeln!(out, "winning number  {}", terms.winning_number.value())?;
+        writeln!(out, "agencies        {}, {} ready", terms.agencies, self.state.finished())?;
+        writeln!(out, "bets            {bets} in {} batches", self.batches)?;
+        match (self.state.draw(), self.winners) {
+            (Draw::Drawn, Some(winners)) => writeln!(out, "drawn           {winners} winners")?,
+            (draw, _) => writeln!(out, "drawn           no ({draw:?})")?,
+        }
+        let (segment, group) = (self.tail.header.segment, self.tail.next_group - 1);
+        writeln!(out, "last group      {group}, in {}", segment_name(segment))?;
+        if self.tail.end == End::Torn {
+            let offset = self.tail.offset;
+            writeln!(out, "in progress     from offset {offset} on: not acknowledged yet")?;
+        }
+        for (agency, lane) in (1_u32..).zip(lanes()).filter(|(_, lane)| lane.totals.last_seq > 0) {
+            let ready = if lane.finished { "ready" } else { "open" };
+            let (totals, head) = (lane.totals, lane.head);
+            writeln!(
+                out,
+                "agency {agency:<8} {} bets in {} batches, {} sessions, {ready}, head {head}",
+                totals.bets, totals.last_seq, lane.epoch
+            )?;
+        }
+        writeln!(out, "sound")
+    }
+}
+
+fn open_directory(data_dir: &Path) -> Result<Directory, Failure> {
+    let path = data_dir.join(LEDGER_DIRECTORY);
+    if path.is_dir() { Ok(Directory::new(path)) } else { Err(Failure::Setup(no_ledger(data_dir))) }
+}
+
+fn no_ledger(data_dir: &Path) -> anyhow::Error {
+    anyhow::anyhow!("{}: there is no ledger in this data directory", data_dir.display())
+}
+
+/// Where the batches of each agency stand, in the order of its lane. Takes 16 bytes a batch.
+fn find_batches(disk: &Directory) -> Result<Vec<Vec<BodyPlace>>, Failure> {
+    let mut places: Vec<Vec<BodyPlace>> = Vec::new();
+    read_ledger(disk, &mut |place, group| {
+        let mut offset = place.offset + GROUP_HEADER_SIZE as u64;
+        for record in group.records() {
+            let record = record.map_err(|bad| damaged_at(place, bad.to_string()))?;
+            offset += record.size() as u64;
+            if record.kind == Kind::Batch {
+                let agency = (record.agency as usize).max(1);
+                places.resize_with(places.len().max(agency), Vec::new);
+                let length = record.body.len();
+                let offset = offset - length as u64;
+                places[agency - 1].push(BodyPlace { segment: place.segment, offset, length });
+            }
+        }
+        Ok(Next::Continue)
+    })?;
+    Ok(places)
+}
+
+fn read_body(
+    disk: &Directory,
+    files: &mut HashMap<u32, Arc<dyn File>>,
+    place: &BodyPlace,
+    body: &mut Vec<u8>,
+) -> Result<(), ReadError> {
+    let name = segment_name(place.segment);
+    let mut read = || {
+        let file = match files.get(&place.segment) {
+            Some(file) => Arc::clone(file),
+            None => {
+                let file = disk.open(&name)?;
+                files.insert(place.segment, Arc::clone(&file));
+                file
+            }
+        };
+        body.resize(place.length, 0);
+        let length = read_full_at(&*file, place.offset, body)?;
+        body.truncate(length);
+        Ok(())
+    };
+    read().map_err(|source| ReadError::Io { file: name.clone(), source })
+}
+
+fn write_row(
+    rows: &mut csv::Writer<impl Write>,
+    agency: &str,
+    bet: &Bet<'_>,
+) -> Result<(), Failure> {
+    let fields = [agency, bet.first_name, bet.last_name, bet.document, bet.birth_date, bet.number];
+    rows.write_record(fields).context("writing rows").map_err(Failure::Setup)
+}
+
+fn damaged(place: &BodyPlace, what: String) -> Failure {
+    damaged_at(Place { segment: place.segment, offset: place.offset }, what).into()
+}
+
+fn damaged_at(place: Place, what: String) -> ReadError {
+    ReadError::Damaged { file: segment_name(place.segment), offset: place.offset, what }
+}
