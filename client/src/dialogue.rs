@@ -245,6 +245,16 @@ impl From<Corrupt> for Stop {
 }
 
 impl Stop {
+    /// The exit code that goes with it: 3 chain mismatch, 6 fenced, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Mismatch(_) => 3,
+            Self::Fenced { .. } => 6,
+            _ => 1,
+        }
+    }
+
     /// `reply` came where the answer to `request` was due.
     pub(crate) fn unexpected(request: String, reply: &Reply<'_>) -> Self {
         let answer = match reply {

@@ -60,11 +60,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<UsageError>() {
         return 2;
     }
-    match error.downcast_ref::<Stop>() {
-        Some(Stop::Mismatch(_)) => 3,
-        Some(Stop::Fenced { .. }) => 6,
-        _ => 1,
-    }
+    error.downcast_ref().map_or(1, Stop::exit_code)
 }
 
 fn run_agency(config: &AgencyConfig) -> anyhow::Result<()> {

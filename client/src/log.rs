@@ -8,6 +8,8 @@ use chrono::Local;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::progress;
+
 /// How long a line waits for a stdout that takes nothing, in nanoseconds.
 const STALL_MAX: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// The longest line, in bytes. A pipe that is ready takes this much (`PIPE_BUF`) without blocking.
@@ -29,7 +31,8 @@ impl Log for Lines {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            write_line(&line(record));
+            let line = line(record);
+            progress::set_aside(|| write_line(&line));
         }
     }
 
