@@ -4,7 +4,8 @@
 //! 1#Ana#Paz#      three items        #      one empty item; readers of winners take it as none
 //! ```
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
+use std::io::Write as _;
 
 use crate::error::{Corrupt, Malformed};
 
@@ -80,14 +81,9 @@ pub fn parse_number<T: TryFrom<u64>>(text: &str) -> Option<T> {
 
 /// Appends one item and its `#`. The item must not hold a `#` itself.
 pub fn push_item(out: &mut Vec<u8>, item: impl Display) {
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _ = write!(text, "{item}");
-    debug_assert!(
-        !text.as_bytes().contains(&SEPARATOR),
-        "an item of a list cannot hold its separator"
-    );
-    out.extend_from_slice(text.as_bytes());
+    let start = out.len();
+    write!(out, "{item}").expect("writing to a vector does not fail");
+    debug_assert!(!out[start..].contains(&SEPARATOR), "an item cannot hold its separator");
     out.push(SEPARATOR);
 }
 

@@ -91,7 +91,10 @@ impl<'a> Reply<'a> {
             Self::Close => tlv::encode(opcode::CLOSE, b"", out),
             Self::Ack => tlv::encode(opcode::ACK, b"", out),
             Self::Error(text) => tlv::encode(opcode::ERROR, text.as_bytes(), out),
-            Self::Winners { data, .. } => tlv::encode(opcode::WINNERS, data, out),
+            Self::Winners { data, rest } => {
+                debug_assert_eq!(*rest, 0, "a piece of a list is not the list");
+                tlv::encode(opcode::WINNERS, data, out);
+            }
             Self::Busy => tlv::encode(opcode::BUSY, b"", out),
             Self::Welcome(welcome) => {
                 tlv::encode_with(opcode::WELCOME, out, |out| welcome.push(out));
@@ -110,7 +113,7 @@ impl Welcome {
             next_seq: items.number("next seq")?,
             bets: items.number("bets")?,
             head: parse_head(&mut items)?,
-            finished: items.number::<u8>("finished")? == 1,
+            finished: parse_flag(&mut items)?,
             draw: DrawId::parse(items.next("draw id")?)
                 .ok_or(Malformed::Item { item: "draw id", expected: "16 hex digits" })?,
         };
@@ -143,6 +146,14 @@ impl Receipt {
         push_item(out, self.seq);
         push_item(out, self.bets);
         push_item(out, self.head);
+    }
+}
+
+fn parse_flag(items: &mut Items<'_>) -> Result<bool, Malformed> {
+    match items.next("finished")? {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => Err(Malformed::Item { item: "finished", expected: "0 or 1" }),
     }
 }
 
