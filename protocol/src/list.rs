@@ -92,3 +92,46 @@ pub fn push_item(out: &mut Vec<u8>, item: impl Display) {
 pub fn can_travel(value: &str) -> bool {
     !value.chars().any(|c| c == char::from(SEPARATOR) || c.is_control())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_plain_digits_that_fit() {
+        let check = |text: &str, expected: Option<u16>| {
+            assert_eq!(parse_number::<u16>(text), expected, "{text:?}");
+        };
+        check("0", Some(0));
+        check("65535", Some(65535));
+        check("00000000000000000007", Some(7));
+        check("000000000000000000007", None); // 21 digits
+        check("65536", None);
+        check("99999999999999999999", None); // over 64 bits
+        for text in ["", "+1", "-1", " 1", "1 ", "0x1", "1.0", "one", "١"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn a_cursor_names_what_is_missing_and_what_is_over() {
+        let mut items = Items::parse("Ana##7#".as_bytes()).unwrap();
+        assert_eq!(items.next("name"), Ok("Ana"));
+        assert_eq!(items.next("nothing"), Ok(""));
+        assert_eq!(items.clone().finish("nothing"), Err(Malformed::Leftover("nothing")));
+        assert_eq!(items.rest(), "7#");
+        assert_eq!(items.number("number"), Ok(7));
+        assert_eq!(items.next("day"), Err(Malformed::Missing("day")));
+        assert_eq!(items.finish("number"), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_travel_is_a_separator_or_a_control_character() {
+        for value in ["", "Ana", "María José", "a b", "李"] {
+            assert!(can_travel(value), "{value:?}");
+        }
+        for value in ["#", "a#b", "a\nb", "\0", "\u{7f}", "\u{85}"] {
+            assert!(!can_travel(value), "{value:?}");
+        }
+    }
+}

@@ -257,3 +257,77 @@ pub fn encode_with(opcode: i8, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>
     let length = u32::try_from(out.len() - start - HEADER_SIZE).expect("data is under 4 GiB");
     BigEndian::write_u32(&mut out[start + 1..start + HEADER_SIZE], length);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH_MAX: u32 = 3000;
+    const RULES: Rules = Rules {
+        accepts: |opcode| opcode == 3 || opcode == 7,
+        length_max: LENGTH_MAX,
+        streamed: Some(7),
+    };
+
+    #[test]
+    fn what_is_wrong_shows_at_its_first_byte() {
+        let too_long = Corrupt::TooLong { length: LENGTH_MAX + 1, length_max: LENGTH_MAX };
+        let check = |bytes: &[u8], expected: Result<usize, Corrupt>| {
+            let found = Decoder::new(RULES).next(bytes).map(|(taken, _)| taken);
+            assert_eq!(found, expected, "{bytes:?}");
+            let mut decoder = Decoder::new(RULES);
+            let one_by_one = bytes.chunks(1).map(|byte| decoder.next(byte).map(|(taken, _)| taken));
+            let one_by_one: Result<usize, Corrupt> = one_by_one.sum();
+            assert_eq!(one_by_one, expected, "{bytes:?}, byte by byte");
+        };
+        check(b"\x04", Err(Corrupt::Opcode(4)));
+        check(b"\xff", Err(Corrupt::Opcode(-1)));
+        check(b"\x03\x00\x00\x0b", Ok(4));
+        check(b"\x03\x00\x00\x0b\xb8", Ok(5)); // 3000
+        check(b"\x03\x00\x00\x0b\xb9", Err(too_long));
+        check(b"\x07\xff\xff\xff\xff", Ok(5));
+    }
+
+    #[test]
+    fn memory_follows_what_came_and_not_what_was_announced() {
+        let mut stream = Vec::new();
+        for length in [0, 1, 700, LENGTH_MAX as usize] {
+            encode(3, &vec![b'x'; length], &mut stream);
+            encode(7, &vec![b'y'; 10 * length], &mut stream);
+        }
+        for size in [1, 2, 7, 512, 2999] {
+            let mut decoder = Decoder::new(RULES);
+            for mut input in stream.chunks(size) {
+                let mut packet = true;
+                while packet {
+                    let (taken, found) = decoder.next(input).unwrap();
+                    (input, packet) = (&input[taken..], found.is_some());
+                    let held = decoder.buffer.len() - decoder.start;
+                    assert!(held <= HEADER_SIZE + LENGTH_MAX as usize);
+                    assert!(
+                        decoder.buffer.capacity()
+                            <= (2 * decoder.buffer.len()).max(BUFFER_KEPT_MAX)
+                    );
+                }
+            }
+            assert!(!decoder.is_partial());
+            decoder.next(b"").unwrap();
+            assert!(decoder.buffer.capacity() <= BUFFER_KEPT_MAX, "given back when it is empty");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_waits_before_what_comes() {
+        let mut decoder = Decoder::new(RULES);
+        decoder.keep(b"");
+        assert!(!decoder.is_partial());
+        decoder.keep(b"\x03\0\0\0\x02a");
+        decoder.keep(b"b\x03\0\0");
+        assert!(decoder.is_partial());
+        let (taken, packet) = decoder.next(b"\0\x01c").unwrap();
+        assert_eq!((taken, packet.unwrap().data), (0, b"ab".as_slice()));
+        let (taken, packet) = decoder.next(b"\0\x01c").unwrap();
+        assert_eq!((taken, packet.unwrap().data), (3, b"c".as_slice()));
+        assert!(!decoder.is_partial());
+    }
+}
