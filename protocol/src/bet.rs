@@ -129,7 +129,17 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Reads a batch of a draw with the agencies `1..=agencies`.
+    /// Reads a batch `n#@0#…` of a draw with the agencies `1..=agencies`. Allocates nothing.
+    ///
+    /// ```
+    /// use bolillero_protocol::bet::Batch;
+    ///
+    /// let batch = Batch::validate(b"1#@0#1#Ana#Paz#30000000#1990-01-01#7574#", 5)?;
+    /// assert_eq!((batch.bets(), batch.agency()), (1, 1));
+    /// let error = Batch::validate(b"1#@0#1#Ana#Paz#30000000#1990-02-30#7574#", 5).unwrap_err();
+    /// assert_eq!(error.to_string(), "bet 0: birth date is not a calendar day YYYY-MM-DD");
+    /// # Ok::<(), bolillero_protocol::error::Malformed>(())
+    /// ```
     ///
     /// # Errors
     /// [`Malformed`] names the index and the field of the first bet that is not valid.
@@ -331,7 +341,7 @@ impl BetsOn {
     }
 }
 
-/// Builds a batch's body, bet by bet.
+/// Builds a batch's body `n#@0#…`, bet by bet. Checks no field: see [`Bet::check_fields`].
 #[derive(Debug, Default, Clone)]
 pub struct BatchBuilder {
     items: Vec<u8>,

@@ -9,10 +9,22 @@ use std::io::Write as _;
 
 use crate::error::{Corrupt, Malformed};
 
+/// The longest number in a list, in digits: as many as the largest `u64` has.
+const NUMBER_LENGTH_MAX: usize = 20;
+
 /// What follows every item.
 pub const SEPARATOR: u8 = b'#';
 
 /// A cursor over a list's items, which cannot run over its end and names what was missing.
+///
+/// ```
+/// use bolillero_protocol::list::Items;
+///
+/// let mut items = Items::parse(b"1#Ana#").unwrap();
+/// assert_eq!(items.number::<u32>("id"), Ok(1));
+/// assert_eq!(items.next("first name"), Ok("Ana"));
+/// assert_eq!(items.next("last name").unwrap_err().to_string(), "last name is missing");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Items<'a> {
     left: &'a str,
@@ -72,10 +84,10 @@ impl<'a> Items<'a> {
     }
 }
 
-/// A number of 1 to 20 plain digits. `None` for anything else, and when it does not fit `T`.
+/// A number of 1 to 20 plain digits, with or without leading zeros. `None` for anything else, and when it does not fit `T`.
 #[must_use]
 pub fn parse_number<T: TryFrom<u64>>(text: &str) -> Option<T> {
-    let plain = (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = text.len() <= NUMBER_LENGTH_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
     if plain { text.parse::<u64>().ok()?.try_into().ok() } else { None }
 }
 

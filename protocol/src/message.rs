@@ -27,20 +27,33 @@ pub use request::{Hello, Ready, Request, Totals};
 
 /// The opcodes of the lottery, one byte each.
 pub mod opcode {
-    #![allow(missing_docs)] // The table in the module's head says what they are.
+    /// What was received is no packet; the office closes.
     pub const CORRUPT: i8 = -1;
+    /// The sender is leaving.
     pub const CLOSE: i8 = 0;
+    /// Register one bet.
     pub const BET: i8 = 1;
+    /// Done, and on disk.
     pub const ACK: i8 = 2;
+    /// Register a batch of bets.
     pub const BATCH: i8 = 3;
+    /// Not done, and why.
     pub const ERROR: i8 = 4;
+    /// The agency is ready for the draw.
     pub const READY: i8 = 5;
+    /// The agency asks for its winners.
     pub const ASK_WINNERS: i8 = 6;
+    /// The documents of an agency's winners.
     pub const WINNERS: i8 = 7;
+    /// Not yet: the draw is not done, or there is no room for a connection.
     pub const BUSY: i8 = 8;
+    /// Open the next epoch of the agency's lane.
     pub const HELLO: i8 = 9;
+    /// The epoch is open, and this is where the lane stands.
     pub const WELCOME: i8 = 10;
+    /// Register a batch under its number in the lane.
     pub const NUMBERED_BATCH: i8 = 11;
+    /// The numbered batch is on disk, and this is where the lane stands.
     pub const RECEIPT: i8 = 12;
 }
 

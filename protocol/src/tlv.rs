@@ -46,9 +46,10 @@ pub struct Rules {
 
 /// Finds the packets in bytes that arrive in pieces of any size.
 ///
-/// A packet that lies whole in the caller's bytes is handed out from there, without a copy. One that does not is gathered
-/// in a buffer: at most one packet (header and `length_max`), and what [`Decoder::keep`] was given. Memory is not
-/// reserved by what a header announces, only taken (at most twice over) by what has come.
+/// A packet that lies whole in the caller's bytes is handed out from there, without a copy. One that
+/// does not is gathered in a buffer: at most one packet (header and `length_max`), and what
+/// [`Decoder::keep`] was given. Memory is not reserved by what a header announces, only taken (at
+/// most twice over) by what has come.
 ///
 /// ```
 /// use bolillero_protocol::tlv::{Decoder, Rules};
@@ -96,8 +97,8 @@ impl Decoder {
     /// Takes bytes from the front of `input` until a packet is whole. Returns how many were taken, and the packet if
     /// there is one; without one, all of `input` was taken. To be called until there is none.
     ///
-    /// Of a streamed packet there is a piece as soon as there is a byte; the last has `rest` 0. One without data has one
-    /// piece, which is empty.
+    /// Of a streamed packet there is a piece as soon as there is a byte; the last has `rest` 0. One
+    /// without data has one piece, which is empty.
     ///
     /// # Errors
     /// [`Corrupt`] as soon as a header shows it; the stream cannot be read any further.
@@ -243,7 +244,13 @@ impl Header {
     }
 }
 
-/// Appends a packet.
+/// Appends a packet: its opcode, the length of its data, its data.
+///
+/// ```
+/// let mut out = Vec::new();
+/// bolillero_protocol::tlv::encode(5, b"1#", &mut out);
+/// assert_eq!(out, b"\x05\0\0\0\x021#");
+/// ```
 pub fn encode(opcode: i8, data: &[u8], out: &mut Vec<u8>) {
     encode_with(opcode, out, |out| out.extend_from_slice(data));
 }
@@ -313,6 +320,18 @@ mod tests {
             assert!(!decoder.is_partial());
             decoder.next(b"").unwrap();
             assert!(decoder.buffer.capacity() <= BUFFER_KEPT_MAX, "given back when it is empty");
+        }
+    }
+
+    #[test]
+    fn what_was_handed_out_is_not_kept_even_if_the_buffer_never_gets_empty() {
+        let mut decoder = Decoder::new(RULES);
+        decoder.keep(b"\x03\0\0");
+        for round in 0..1000 {
+            decoder.keep(b"\0\x01a\x03\0\0");
+            let (_, packet) = decoder.next(b"").unwrap();
+            assert_eq!(packet.unwrap().data, b"a");
+            assert!(decoder.buffer.len() < 10, "{} in round {round}", decoder.buffer.len());
         }
     }
 

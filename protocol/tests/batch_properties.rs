@@ -325,3 +325,14 @@ fn every_character_is_judged_as_the_reference_does_at_every_place_of_a_name() {
         }
     }
 }
+
+#[test]
+fn every_pair_of_bytes_in_a_name_is_judged_as_the_reference_does() {
+    for pair in 0..=u16::MAX {
+        for after in [b"".as_slice(), b"\x80", b"\x80\x80"] {
+            let name = [b"An", pair.to_be_bytes().as_slice(), after, b"a"].concat();
+            let body = [b"1#@0#1#", name.as_slice(), b"#B#1#1990-01-01#7#"].concat();
+            assert_eq!(validated(&body, 1), reference(&body, 1), "{name:x?}");
+        }
+    }
+}

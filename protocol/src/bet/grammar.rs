@@ -1,8 +1,9 @@
 //! The fields of a bet, each as the grammar of what it may be. Knows no order of fields and no error.
 //!
-//! A function says how many bytes at the front of `bytes` are such a field, and `None` if none are. It stops at the
-//! first byte that cannot belong to the field; whether a `#` stands there is for the caller to see. Checking and looking
-//! for the end are one pass, without a vectorised search: the fields are too short for one to pay.
+//! A function says how many bytes at the front of `bytes` are such a field, and `None` if none are. It
+//! stops at the first byte that cannot belong to the field; whether a `#` stands there is for the
+//! caller to see. Checking and looking for the end are one pass: the fields are too short for a
+//! search of its own to pay.
 
 use super::{DOCUMENT_LENGTH_MAX, NAME_LENGTH_MAX, NUMBER_MAX};
 use crate::list::SEPARATOR;
@@ -27,7 +28,7 @@ pub(super) fn name(bytes: &[u8]) -> Option<usize> {
         match bytes[length..] {
             [] | [SEPARATOR, ..] => break,
             [b' '..=b'~', ..] => length += 1,
-            // Two bytes from U+00C0 on: the letters with accents of most names. (U+0080 to U+009F are control characters.)
+            // Two bytes from U+00C0 on: the letters with accents of most names. Below are control characters.
             [0xc3..=0xdf, 0x80..=0xbf, ..] => length += 2,
             [0x80..=0xff, ..] => return unicode_name(bytes),
             _ => return None,
@@ -40,8 +41,8 @@ pub(super) fn name(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// How many bytes at the front are ASCII and neither `#` nor a control character. Looks at sixteen at a time, so it may
-/// stop short of the last fifteen.
+/// How many bytes at the front are ASCII and neither `#` nor a control character. Looks at sixteen at
+/// a time, so it may stop short of the last fifteen.
 #[inline]
 fn plain_characters(bytes: &[u8]) -> usize {
     const EACH: u128 = u128::MAX / 0xff; // times a byte: sixteen of that byte

@@ -94,3 +94,26 @@ impl<'a> Refusal<'a> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Corrupt;
+
+    #[test]
+    fn a_refusal_is_a_list_of_three() {
+        let missing = |item| Err(Malformed::Missing(item).into());
+        let check = |text, expected: Result<Refusal<'_>, RequestError>| {
+            assert_eq!(Refusal::parse(text), expected, "{text:?}");
+        };
+        let gap = Refusal { code: Some(Code::Gap), seq: Some(7), text: "the next is 3" };
+        check("GAP#7#the next is 3#", Ok(gap));
+        check("GAP#-##", Ok(Refusal { seq: None, text: "", ..gap }));
+        check("gap#7##", Ok(Refusal { code: None, text: "", ..gap }));
+        check("GAP#", missing("seq"));
+        check("GAP#7#", missing("text"));
+        check("GAP##x#", Err(Malformed::NotANumber("seq").into()));
+        check("GAP#7#x#y#", Err(Malformed::Leftover("text").into()));
+        check("why", Err(Corrupt::NotAList.into()));
+    }
+}

@@ -6,6 +6,16 @@ use crate::list::{Items, SEPARATOR, parse_number, push_item};
 use crate::tlv;
 
 /// What an agency asks. Batches are not validated yet: see [`crate::bet::Batch`].
+///
+/// ```
+/// use bolillero_protocol::message::{Request, opcode};
+///
+/// let request = Request::AskWinners { agency: 1 };
+/// let mut out = Vec::new();
+/// request.encode(&mut out);
+/// assert_eq!(out, b"\x06\0\0\0\x021#");
+/// assert_eq!(Request::parse(opcode::ASK_WINNERS, b"1#"), Ok(request));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request<'a> {
     /// The agency is leaving.
