@@ -292,6 +292,26 @@ fn a_batch_is_full_at_the_byte_where_its_count_gets_one_more_digit() {
 }
 
 #[test]
+fn reading_bets_of_a_broken_shape_ends_with_an_error() {
+    let bet = "1#Ana#Paz#1#1990-01-01#7#";
+    let check = |body: String, whole: usize, error: Malformed| {
+        let mut bets = Bets::read(body.as_bytes()).unwrap();
+        let read: Vec<_> = bets.by_ref().collect();
+        assert_eq!(read.iter().filter(|bet| bet.is_ok()).count(), whole, "{body}");
+        assert_eq!(read.last(), Some(&Err(error)), "{body}");
+        assert_eq!(bets.next(), None, "{body}");
+    };
+    check(format!("1#@0#{bet}x#"), 0, Malformed::Leftover("the last bet"));
+    check(format!("2#@0#{bet}@1#{bet}x#"), 1, Malformed::Leftover("the last bet"));
+    check(format!("2#@0#{bet}"), 1, Malformed::Missing("marker"));
+    check("1#@0#1#Ana#".into(), 0, Malformed::Missing("last name"));
+    for body in ["x#", "", "1", "1#\u{fffd}"] {
+        assert!(Bets::read(body.as_bytes()).is_err(), "{body:?}");
+    }
+    assert!(Bets::read(b"1#\xff#").is_err());
+}
+
+#[test]
 fn a_single_bet_is_a_batch_of_one() {
     let body = batch_of_one(b"1#Ana#Paz#30000001#1990-01-01#1#");
     assert_eq!(body, b"1#@0#1#Ana#Paz#30000001#1990-01-01#1#");
