@@ -8,8 +8,13 @@
 //! [`Bets`] reads what was validated before: it looks at shape only, so that a ledger can be read
 //! by rules that have changed since.
 
+use memchr::memmem;
+
+use self::grammar::{birth_date, document, marker, name, number, number_up_to};
 use crate::error::{BetProblem, Malformed};
 use crate::list::{Items, SEPARATOR, parse_number, push_item};
+
+mod grammar;
 
 /// The most agencies that a draw can have.
 pub const AGENCIES_MAX: u32 = 65_535;
@@ -34,30 +39,15 @@ impl Number {
     /// A number from plain digits, with or without leading zeros.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::from_digits(text.as_bytes())
+        let (length, value) = number_up_to(text.as_bytes(), u32::from(NUMBER_MAX))?;
+        let value = u16::try_from(value).ok()?;
+        (length == text.len()).then_some(Self(value))
     }
 
     /// Its value.
     #[must_use]
     pub fn value(self) -> u16 {
         self.0
-    }
-
-    fn from_digits(digits: &[u8]) -> Option<Self> {
-        if digits.is_empty() {
-            return None;
-        }
-        let mut value = 0_u16;
-        for digit in digits {
-            if !digit.is_ascii_digit() {
-                return None;
-            }
-            value = value * 10 + u16::from(digit - b'0');
-            if value > NUMBER_MAX {
-                return None;
-            }
-        }
-        Some(Self(value))
     }
 }
 
@@ -99,11 +89,20 @@ impl<'a> Bet<'a> {
     /// # Errors
     /// [`BetProblem`] of the first field that is not valid.
     pub fn check_fields(&self) -> Result<(), BetProblem> {
-        check_name(self.first_name.as_bytes(), "first name")?;
-        check_name(self.last_name.as_bytes(), "last name")?;
-        check_document(self.document.as_bytes())?;
-        check_birth_date(self.birth_date.as_bytes())?;
-        Number::parse(self.number).map(|_| ()).ok_or(BetProblem::Number)
+        type LengthOf = fn(&[u8]) -> Option<usize>;
+        let fields: [(&str, LengthOf, BetProblem); 5] = [
+            (self.first_name, name, BetProblem::Name("first name")),
+            (self.last_name, name, BetProblem::Name("last name")),
+            (self.document, document, BetProblem::Document),
+            (self.birth_date, birth_date, BetProblem::BirthDate),
+            (self.number, number, BetProblem::Number),
+        ];
+        for (text, length_of, problem) in fields {
+            if length_of(text.as_bytes()) != Some(text.len()) {
+                return Err(problem);
+            }
+        }
+        Ok(())
     }
 
     /// The number bet on. `None` only in a ledger written by other rules.
@@ -130,12 +129,22 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Reads a batch of a draw with the agencies `1..=agencies`.
+    /// Reads a batch `n#@0#…` of a draw with the agencies `1..=agencies`. Allocates nothing.
+    ///
+    /// ```
+    /// use bolillero_protocol::bet::Batch;
+    ///
+    /// let batch = Batch::validate(b"1#@0#1#Ana#Paz#30000000#1990-01-01#7574#", 5)?;
+    /// assert_eq!((batch.bets(), batch.agency()), (1, 1));
+    /// let error = Batch::validate(b"1#@0#1#Ana#Paz#30000000#1990-02-30#7574#", 5).unwrap_err();
+    /// assert_eq!(error.to_string(), "bet 0: birth date is not a calendar day YYYY-MM-DD");
+    /// # Ok::<(), bolillero_protocol::error::Malformed>(())
+    /// ```
     ///
     /// # Errors
     /// [`Malformed`] names the index and the field of the first bet that is not valid.
     pub fn validate(body: &'a [u8], agencies: u32) -> Result<Self, Malformed> {
-        let mut cursor = Cursor { bytes: body, at: 0 };
+        let mut cursor = Cursor { left: body };
         let bets = cursor.count().ok_or(Malformed::NotANumber("the number of bets"))?;
         let mut agency = 0;
         for index in 0..bets {
@@ -143,7 +152,7 @@ impl<'a> Batch<'a> {
                 .bet(index, agencies, &mut agency)
                 .map_err(|problem| Malformed::Bet { index, problem })?;
         }
-        if cursor.at < body.len() {
+        if !cursor.left.is_empty() {
             return Err(Malformed::Leftover("the last bet"));
         }
         Ok(Self { body, bets, agency })
@@ -175,112 +184,60 @@ pub fn first_agency(body: &[u8]) -> Option<u32> {
     parse_number(std::str::from_utf8(fields.next()?).ok()?)
 }
 
-/// A position in a batch that moves over one field at a time and never past the end.
+/// What of a batch is still to be read. Moves over whole, valid fields and never past the end.
 struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    left: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
     fn count(&mut self) -> Option<u32> {
-        let digits = self.field()?;
+        let length = self.left.iter().position(|&byte| byte == SEPARATOR)?;
+        let (digits, left) = self.left.split_at(length);
+        self.left = &left[1..];
         parse_number(std::str::from_utf8(digits).ok()?)
     }
 
     fn bet(&mut self, index: u32, agencies: u32, agency: &mut u32) -> Result<(), BetProblem> {
-        self.marker(index)?;
+        self.field("marker", BetProblem::Marker, |left| marker(left, index))?;
         self.agency(agencies, agency)?;
-        check_name(self.named("first name")?, "first name")?;
-        check_name(self.named("last name")?, "last name")?;
-        check_document(self.named("document")?)?;
-        check_birth_date(self.named("birth date")?)?;
-        let number = self.named("number")?;
-        Number::from_digits(number).map(|_| ()).ok_or(BetProblem::Number)
-    }
-
-    fn marker(&mut self, index: u32) -> Result<(), BetProblem> {
-        let marker = self.named("marker")?;
-        let digits = marker.strip_prefix(b"@").ok_or(BetProblem::Marker)?;
-        let plain = digits.len() == 1 || digits.first().is_some_and(|&digit| digit != b'0');
-        if plain && small_number(digits) == Some(index) { Ok(()) } else { Err(BetProblem::Marker) }
+        self.field("first name", BetProblem::Name("first name"), name)?;
+        self.field("last name", BetProblem::Name("last name"), name)?;
+        self.field("document", BetProblem::Document, document)?;
+        self.field("birth date", BetProblem::BirthDate, birth_date)?;
+        self.field("number", BetProblem::Number, number)
     }
 
     /// The bet's agency must be one of the draw, and that of the bets before (0 before the first).
     fn agency(&mut self, agencies: u32, of_batch: &mut u32) -> Result<(), BetProblem> {
-        let id = small_number(self.named("id")?);
-        let id = id.filter(|id| (1..=agencies).contains(id));
-        let id = id.ok_or(BetProblem::Agency { agencies })?;
+        let mut id = 0;
+        self.field("id", BetProblem::Agency { agencies }, |left| {
+            let (length, value) = number_up_to(left, agencies)?;
+            id = value;
+            (id > 0).then_some(length)
+        })?;
         if *of_batch == 0 {
             *of_batch = id;
         }
         if id == *of_batch { Ok(()) } else { Err(BetProblem::OtherAgency) }
     }
 
-    fn named(&mut self, name: &'static str) -> Result<&'a [u8], BetProblem> {
-        self.field().ok_or(BetProblem::Missing(name))
-    }
-
-    /// The bytes up to the next `#`. The fields are too short for a vectorised search to pay.
-    fn field(&mut self) -> Option<&'a [u8]> {
-        let left = &self.bytes[self.at..];
-        let length = left.iter().position(|&byte| byte == SEPARATOR)?;
-        self.at += length + 1;
-        Some(&left[..length])
-    }
-}
-
-/// A number of 1 to 9 digits.
-fn small_number(digits: &[u8]) -> Option<u32> {
-    if !(1..=9).contains(&digits.len()) {
-        return None;
-    }
-    digits.iter().try_fold(0, |value, digit| {
-        digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0'))
-    })
-}
-
-fn check_name(name: &[u8], field: &'static str) -> Result<(), BetProblem> {
-    let mut seen = 0;
-    let mut control = name.is_empty();
-    for &byte in name {
-        seen |= byte;
-        control |= byte < b' ' || byte == 0x7f;
-    }
-    let fits =
-        !control && (seen < 0x80 && name.len() <= NAME_LENGTH_MAX || check_unicode_name(name));
-    if fits { Ok(()) } else { Err(BetProblem::Name(field)) }
-}
-
-/// The part of [`check_name`] that only names beyond ASCII need.
-fn check_unicode_name(name: &[u8]) -> bool {
-    let Ok(name) = std::str::from_utf8(name) else { return false };
-    name.chars().count() <= NAME_LENGTH_MAX && !name.chars().any(char::is_control)
-}
-
-fn check_document(document: &[u8]) -> Result<(), BetProblem> {
-    let fits = (1..=DOCUMENT_LENGTH_MAX).contains(&document.len());
-    if fits && document.iter().all(u8::is_ascii_digit) { Ok(()) } else { Err(BetProblem::Document) }
-}
-
-/// `YYYY-MM-DD`, a day of the proleptic Gregorian calendar.
-fn check_birth_date(date: &[u8]) -> Result<(), BetProblem> {
-    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = date else {
-        return Err(BetProblem::BirthDate);
-    };
-    let digits = [y1, y2, y3, y4, m1, m2, d1, d2];
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return Err(BetProblem::BirthDate);
-    }
-    let [y1, y2, y3, y4, m1, m2, d1, d2] = digits.map(|digit| u32::from(digit - b'0'));
-    let year = y1 * 1000 + y2 * 100 + y3 * 10 + y4;
-    let (month, day) = (m1 * 10 + m2, d1 * 10 + d2);
-    // Every month has these days, so most dates need no calendar.
-    let plain = (1..=12).contains(&month) && (1..=28).contains(&day);
-    let year = i32::try_from(year).unwrap_or(0);
-    if plain || chrono::NaiveDate::from_ymd_opt(year, month, day).is_some() {
-        Ok(())
-    } else {
-        Err(BetProblem::BirthDate)
+    /// Moves over a field that is as long as `length_of` says, and over its `#`.
+    #[inline]
+    fn field(
+        &mut self,
+        name: &'static str,
+        problem: BetProblem,
+        length_of: impl FnOnce(&'a [u8]) -> Option<usize>,
+    ) -> Result<(), BetProblem> {
+        let field = length_of(self.left).and_then(|length| self.left.get(length..));
+        match field {
+            Some([SEPARATOR, left @ ..]) => {
+                self.left = left;
+                Ok(())
+            }
+            _ if self.left.contains(&SEPARATOR) => Err(problem),
+            _ => Err(BetProblem::Missing(name)),
+        }
     }
 }
 
@@ -333,7 +290,58 @@ impl<'a> Iterator for Bets<'a> {
     }
 }
 
-/// Builds a batch's body, bet by bet.
+/// Finds the bets on one number in many batches that were validated before.
+///
+/// Few batches hold one, and only those are read bet by bet: of the others it sees that the number's digits and a `#`
+/// are nowhere in them, which is many times faster.
+///
+/// ```
+/// use bolillero_protocol::bet::{BetsOn, Number};
+///
+/// let winning = BetsOn::new(Number::parse("7574").unwrap());
+/// let body = b"2#@0#1#Ana#Paz#30000000#1990-01-01#7574#@1#1#Leo#Sosa#30000001#1990-01-01#33#";
+/// let mut documents = Vec::new();
+/// winning.for_each(body, |bet| documents.push(bet.document))?;
+/// assert_eq!(documents, ["30000000"]);
+/// # Ok::<(), bolillero_protocol::error::Malformed>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct BetsOn {
+    number: Number,
+    digits: memmem::Finder<'static>,
+}
+
+impl BetsOn {
+    /// A search for the bets on `number`, with or without leading zeros.
+    #[must_use]
+    pub fn new(number: Number) -> Self {
+        let digits = format!("{}{}", number.value(), char::from(SEPARATOR));
+        Self { number, digits: memmem::Finder::new(&digits).into_owned() }
+    }
+
+    /// Hands each bet on the number in `body` to `found`, in order.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the body may hold such a bet and its shape is broken.
+    pub fn for_each<'a>(
+        &self,
+        body: &'a [u8],
+        mut found: impl FnMut(Bet<'a>),
+    ) -> Result<(), Malformed> {
+        if self.digits.find(body).is_none() {
+            return Ok(());
+        }
+        for bet in Bets::read(body)? {
+            let bet = bet?;
+            if bet.number() == Some(self.number) {
+                found(bet);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Builds a batch's body `n#@0#…`, bet by bet. Checks no field: see [`Bet::check_fields`].
 #[derive(Debug, Default, Clone)]
 pub struct BatchBuilder {
     items: Vec<u8>,

@@ -14,6 +14,13 @@ use sha2::{Digest as _, Sha256};
 pub struct BodyHash(pub [u8; 32]);
 
 /// Where a lane's chain stands. Shown and read as 64 hex digits.
+///
+/// ```
+/// use bolillero_protocol::chain::{BodyHash, Head};
+///
+/// let head = Head::EMPTY.then(BodyHash::of(b"1#@0#1#Ana#Paz#30000001#1990-01-01#1#"));
+/// assert_eq!(Head::parse(&head.to_string()), Some(head));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Head(pub [u8; 32]);
 

@@ -19,3 +19,28 @@ pub fn push_prefix(out: &mut String, time: DateTime<Local>, level: &str) {
 pub fn value(text: &str) -> String {
     text.chars().map(|c| if c == '|' || c.is_control() { ' ' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone as _;
+
+    use super::*;
+
+    #[test]
+    fn a_line_begins_as_deployed_tools_expect() {
+        let time = Local.with_ymd_and_hms(2024, 8, 21, 22, 11, 5).unwrap();
+        for (level, expected) in [
+            ("INFO", "2024-08-21 22:11:05 INFO     "),
+            ("CRITICAL", "2024-08-21 22:11:05 CRITICAL "),
+        ] {
+            let mut line = String::new();
+            push_prefix(&mut line, time, level);
+            assert_eq!(line, expected);
+        }
+    }
+
+    #[test]
+    fn a_value_is_one_field_of_one_line() {
+        assert_eq!(value("a | b\r\nc\u{85}d ñ: 1"), "a   b  c d ñ: 1");
+    }
+}

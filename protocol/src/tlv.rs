@@ -46,16 +46,45 @@ pub struct Rules {
 
 /// Finds the packets in bytes that arrive in pieces of any size.
 ///
-/// Packets that lie whole in the caller's bytes are not copied. What is kept is at most one packet
-/// (header and `length_max`), and what [`Decoder::keep`] was given.
+/// A packet that lies whole in the caller's bytes is handed out from there, without a copy. One that
+/// does not is gathered in a buffer: at most one packet (header and `length_max`), and what
+/// [`Decoder::keep`] was given. Memory is not reserved by what a header announces, only taken (at
+/// most twice over) by what has come.
+///
+/// ```
+/// use bolillero_protocol::tlv::{Decoder, Rules};
+///
+/// let rules = Rules { accepts: |opcode| opcode == 2, length_max: 64, streamed: None };
+/// let mut decoder = Decoder::new(rules);
+/// let mut packets = 0;
+/// for piece in [b"\x02\0\0".as_slice(), b"\0\0\x02\0\0\0\0"] {
+///     let mut input = piece;
+///     loop {
+///         let (taken, packet) = decoder.next(input)?;
+///         input = &input[taken..];
+///         let Some(packet) = packet else { break };
+///         assert_eq!((packet.opcode, packet.data), (2, b"".as_slice()));
+///         packets += 1;
+///     }
+/// }
+/// assert_eq!(packets, 2);
+/// # Ok::<(), bolillero_protocol::error::Corrupt>(())
+/// ```
 #[derive(Debug)]
 pub struct Decoder {
     rules: Rules,
-    /// Bytes that no packet handed out has covered yet, from `start` on.
+    /// What came before `input` and is in no packet handed out yet: from `start` on.
     buffer: Vec<u8>,
     start: usize,
-    /// The streamed packet whose data is being handed out: its opcode and the bytes still to come.
-    stream: Option<(i8, u32)>,
+    /// The streamed packet whose header was read and whose data is being handed out.
+    stream: Option<Stream>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stream {
+    opcode: i8,
+    /// Bytes of its data that were not handed out yet.
+    rest: u32,
 }
 
 impl Decoder {
@@ -68,21 +97,38 @@ impl Decoder {
     /// Takes bytes from the front of `input` until a packet is whole. Returns how many were taken, and the packet if
     /// there is one; without one, all of `input` was taken. To be called until there is none.
     ///
+    /// Of a streamed packet there is a piece as soon as there is a byte; the last has `rest` 0. One
+    /// without data has one piece, which is empty.
+    ///
     /// # Errors
     /// [`Corrupt`] as soon as a header shows it; the stream cannot be read any further.
     pub fn next<'a>(&'a mut self, input: &'a [u8]) -> Result<(usize, Option<Packet<'a>>), Corrupt> {
         if self.start == self.buffer.len() {
             self.release();
-            self.next_in_input(input)
-        } else {
-            self.next_in_buffer(input)
         }
+        if let Some(stream) = self.stream {
+            return Ok(self.next_piece(stream, input, 0));
+        }
+        let (taken, header) = self.gather(input)?;
+        let Some(header) = header else { return Ok((taken, None)) };
+        let (start, size) = (self.start, header.unit_size());
+        let buffered = !self.buffer.is_empty();
+        if buffered {
+            self.start += size;
+        }
+        if header.streamed {
+            let stream = Stream { opcode: header.opcode, rest: header.length };
+            return Ok(self.next_piece(stream, input, taken));
+        }
+        let unit = if buffered { &self.buffer[start..start + size] } else { &input[..size] };
+        Ok((taken, Some(Packet { opcode: header.opcode, data: &unit[HEADER_SIZE..], rest: 0 })))
     }
 
-    /// Keeps bytes of which no packet is to be made yet: the caller holds.
+    /// Keeps bytes of which no packet is to be made yet: the caller holds. They come before the next `input`.
     pub fn keep(&mut self, input: &[u8]) {
-        self.compact();
-        self.buffer.extend_from_slice(input);
+        if !input.is_empty() {
+            self.append(input);
+        }
     }
 
     /// Whether a packet has begun and is not whole. Also true while kept bytes wait.
@@ -91,127 +137,96 @@ impl Decoder {
         self.start < self.buffer.len() || self.stream.is_some()
     }
 
-    fn next_in_input<'a>(
-        &mut self,
-        input: &'a [u8],
-    ) -> Result<(usize, Option<Packet<'a>>), Corrupt> {
-        let mut taken = 0;
-        if self.stream.is_none() {
-            let Some(header) = self.header(input)? else {
-                self.buffer.extend_from_slice(input);
-                return Ok((input.len(), None));
-            };
-            if !self.begin_stream(header) {
-                let Some(packet) = header.packet(input) else {
-                    self.buffer.extend_from_slice(input);
-                    return Ok((input.len(), None));
-                };
-                return Ok((header.packet_size(), Some(packet)));
+    /// Brings the next unit together: at the front of the buffer if anything is in there, else at the front of `input`.
+    /// Returns how many bytes of `input` were taken, and the unit's header if the unit is whole.
+    fn gather(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), Corrupt> {
+        if self.buffer.is_empty() {
+            let header = self.rules.read_header(input)?;
+            let whole = header.filter(|header| header.unit_size() <= input.len());
+            if let Some(header) = whole {
+                return Ok((header.unit_size(), Some(header)));
             }
-            taken = HEADER_SIZE;
+            self.append(input);
+            return Ok((input.len(), None));
         }
-        let (piece, packet) = self.next_piece(&input[taken..]);
-        Ok((taken + piece, packet))
-    }
-
-    fn next_in_buffer<'a>(
-        &'a mut self,
-        input: &'a [u8],
-    ) -> Result<(usize, Option<Packet<'a>>), Corrupt> {
         let mut taken = 0;
-        if self.stream.is_none() {
-            taken = self.top_up(input, HEADER_SIZE);
-            let Some(header) = self.header(&self.buffer[self.start..])? else {
+        loop {
+            // First until there is a header, then until there is what it announces.
+            let unit = &self.buffer[self.start..];
+            let header = self.rules.read_header(unit)?;
+            let missing = header.map_or(HEADER_SIZE, Header::unit_size).saturating_sub(unit.len());
+            if missing == 0 {
+                return Ok((taken, header));
+            }
+            if taken == input.len() {
                 return Ok((taken, None));
-            };
-            if !self.begin_stream(header) {
-                taken += self.top_up(&input[taken..], header.packet_size());
-                let packet = header.packet(&self.buffer[self.start..]);
-                self.start += packet.map_or(0, |_| header.packet_size());
-                return Ok((taken, packet));
             }
-            self.start += HEADER_SIZE;
+            let end = input.len().min(taken + missing);
+            self.append(&input[taken..end]);
+            taken = end;
         }
-        if self.start == self.buffer.len() {
-            let (piece, packet) = self.next_piece(&input[taken..]);
-            return Ok((taken + piece, packet));
-        }
-        let Some((opcode, left)) = self.stream else { return Ok((taken, None)) };
-        let size = (self.buffer.len() - self.start).min(left as usize);
-        let begin = self.start;
-        self.start += size;
-        let rest = self.advance_stream(size);
-        Ok((taken, Some(Packet { opcode, data: &self.buffer[begin..begin + size], rest })))
     }
 
-    /// The header at the front of `bytes`, if they reach that far.
-    fn header(&self, bytes: &[u8]) -> Result<Option<Header>, Corrupt> {
+    /// Hands out what there is of a stream's data: from the buffer if anything is in there, else from `input`, of which
+    /// `taken` bytes were taken before.
+    fn next_piece<'a>(
+        &'a mut self,
+        stream: Stream,
+        input: &'a [u8],
+        taken: usize,
+    ) -> (usize, Option<Packet<'a>>) {
+        let buffered = self.start < self.buffer.len();
+        let source = if buffered { &self.buffer[self.start..] } else { &input[taken..] };
+        let size = source.len().min(stream.rest as usize);
+        let rest = stream.rest - u32::try_from(size).expect("a piece is no longer than the rest");
+        self.stream = (rest > 0).then_some(Stream { rest, ..stream });
+        if size == 0 && rest > 0 {
+            return (taken, None);
+        }
+        let piece = Packet { opcode: stream.opcode, data: &source[..size], rest };
+        if buffered {
+            self.start += size;
+            (taken, Some(piece))
+        } else {
+            (taken + size, Some(piece))
+        }
+    }
+
+    /// Appends to the buffer, over what was handed out.
+    fn append(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Empties the buffer, and gives its memory back if it is much.
+    fn release(&mut self) {
+        self.start = 0;
+        self.buffer.clear();
+        if self.buffer.capacity() > BUFFER_KEPT_MAX {
+            self.buffer = Vec::new();
+        }
+    }
+}
+
+impl Rules {
+    /// The header that `bytes` begin with, if they hold all of it. What is wrong shows as early as it can.
+    fn read_header(&self, bytes: &[u8]) -> Result<Option<Header>, Corrupt> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         let opcode = i8::from_be_bytes([first]);
-        if !(self.rules.accepts)(opcode) {
+        if !(self.accepts)(opcode) {
             return Err(Corrupt::Opcode(opcode));
         }
         if bytes.len() < HEADER_SIZE {
             return Ok(None);
         }
         let length = BigEndian::read_u32(&bytes[1..HEADER_SIZE]);
-        let length_max = self.rules.length_max;
-        if length > length_max && self.rules.streamed != Some(opcode) {
+        let streamed = self.streamed == Some(opcode);
+        let length_max = self.length_max;
+        if length > length_max && !streamed {
             return Err(Corrupt::TooLong { length, length_max });
         }
-        Ok(Some(Header { opcode, length }))
-    }
-
-    /// Moves bytes from `input` to the buffer until it holds `size`; returns how many.
-    fn top_up(&mut self, input: &[u8], size: usize) -> usize {
-        let missing = size.saturating_sub(self.buffer.len() - self.start).min(input.len());
-        if missing > 0 {
-            self.compact();
-            self.buffer.extend_from_slice(&input[..missing]);
-        }
-        missing
-    }
-
-    fn begin_stream(&mut self, header: Header) -> bool {
-        let streamed = self.rules.streamed == Some(header.opcode);
-        if streamed {
-            self.stream = Some((header.opcode, header.length));
-        }
-        streamed
-    }
-
-    fn next_piece<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Packet<'a>>) {
-        let Some((opcode, left)) = self.stream else { return (0, None) };
-        let size = input.len().min(left as usize);
-        if size == 0 && left > 0 {
-            return (0, None);
-        }
-        let rest = self.advance_stream(size);
-        (size, Some(Packet { opcode, data: &input[..size], rest }))
-    }
-
-    /// Notes that `size` bytes of the stream were handed out; returns what is still to come.
-    fn advance_stream(&mut self, size: usize) -> u32 {
-        let (opcode, left) = self.stream.expect("only a begun stream is advanced");
-        let rest = left - u32::try_from(size).expect("a piece is no longer than what is left");
-        self.stream = (rest > 0).then_some((opcode, rest));
-        rest
-    }
-
-    fn compact(&mut self) {
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
-    }
-
-    fn release(&mut self) {
-        self.start = 0;
-        if self.buffer.capacity() > BUFFER_KEPT_MAX {
-            self.buffer = Vec::new();
-        } else {
-            self.buffer.clear();
-        }
+        Ok(Some(Header { opcode, length, streamed }))
     }
 }
 
@@ -219,20 +234,23 @@ impl Decoder {
 struct Header {
     opcode: i8,
     length: u32,
+    streamed: bool,
 }
 
 impl Header {
-    fn packet_size(self) -> usize {
-        HEADER_SIZE + self.length as usize
-    }
-
-    fn packet(self, bytes: &[u8]) -> Option<Packet<'_>> {
-        let data = bytes.get(HEADER_SIZE..self.packet_size())?;
-        Some(Packet { opcode: self.opcode, data, rest: 0 })
+    /// How many bytes have to lie together before anything of the packet can be handed out.
+    fn unit_size(self) -> usize {
+        if self.streamed { HEADER_SIZE } else { HEADER_SIZE + self.length as usize }
     }
 }
 
-/// Appends a packet.
+/// Appends a packet: its opcode, the length of its data, its data.
+///
+/// ```
+/// let mut out = Vec::new();
+/// bolillero_protocol::tlv::encode(5, b"1#", &mut out);
+/// assert_eq!(out, b"\x05\0\0\0\x021#");
+/// ```
 pub fn encode(opcode: i8, data: &[u8], out: &mut Vec<u8>) {
     encode_with(opcode, out, |out| out.extend_from_slice(data));
 }
@@ -245,4 +263,90 @@ pub fn encode_with(opcode: i8, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>
     fill(out);
     let length = u32::try_from(out.len() - start - HEADER_SIZE).expect("data is under 4 GiB");
     BigEndian::write_u32(&mut out[start + 1..start + HEADER_SIZE], length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH_MAX: u32 = 3000;
+    const RULES: Rules = Rules {
+        accepts: |opcode| opcode == 3 || opcode == 7,
+        length_max: LENGTH_MAX,
+        streamed: Some(7),
+    };
+
+    #[test]
+    fn what_is_wrong_shows_at_its_first_byte() {
+        let too_long = Corrupt::TooLong { length: LENGTH_MAX + 1, length_max: LENGTH_MAX };
+        let check = |bytes: &[u8], expected: Result<usize, Corrupt>| {
+            let found = Decoder::new(RULES).next(bytes).map(|(taken, _)| taken);
+            assert_eq!(found, expected, "{bytes:?}");
+            let mut decoder = Decoder::new(RULES);
+            let one_by_one = bytes.chunks(1).map(|byte| decoder.next(byte).map(|(taken, _)| taken));
+            let one_by_one: Result<usize, Corrupt> = one_by_one.sum();
+            assert_eq!(one_by_one, expected, "{bytes:?}, byte by byte");
+        };
+        check(b"\x04", Err(Corrupt::Opcode(4)));
+        check(b"\xff", Err(Corrupt::Opcode(-1)));
+        check(b"\x03\x00\x00\x0b", Ok(4));
+        check(b"\x03\x00\x00\x0b\xb8", Ok(5)); // 3000
+        check(b"\x03\x00\x00\x0b\xb9", Err(too_long));
+        check(b"\x07\xff\xff\xff\xff", Ok(5));
+    }
+
+    #[test]
+    fn memory_follows_what_came_and_not_what_was_announced() {
+        let mut stream = Vec::new();
+        for length in [0, 1, 700, LENGTH_MAX as usize] {
+            encode(3, &vec![b'x'; length], &mut stream);
+            encode(7, &vec![b'y'; 10 * length], &mut stream);
+        }
+        for size in [1, 2, 7, 512, 2999] {
+            let mut decoder = Decoder::new(RULES);
+            for mut input in stream.chunks(size) {
+                let mut packet = true;
+                while packet {
+                    let (taken, found) = decoder.next(input).unwrap();
+                    (input, packet) = (&input[taken..], found.is_some());
+                    let held = decoder.buffer.len() - decoder.start;
+                    assert!(held <= HEADER_SIZE + LENGTH_MAX as usize);
+                    assert!(
+                        decoder.buffer.capacity()
+                            <= (2 * decoder.buffer.len()).max(BUFFER_KEPT_MAX)
+                    );
+                }
+            }
+            assert!(!decoder.is_partial());
+            decoder.next(b"").unwrap();
+            assert!(decoder.buffer.capacity() <= BUFFER_KEPT_MAX, "given back when it is empty");
+        }
+    }
+
+    #[test]
+    fn what_was_handed_out_is_not_kept_even_if_the_buffer_never_gets_empty() {
+        let mut decoder = Decoder::new(RULES);
+        decoder.keep(b"\x03\0\0");
+        for round in 0..1000 {
+            decoder.keep(b"\0\x01a\x03\0\0");
+            let (_, packet) = decoder.next(b"").unwrap();
+            assert_eq!(packet.unwrap().data, b"a");
+            assert!(decoder.buffer.len() < 10, "{} in round {round}", decoder.buffer.len());
+        }
+    }
+
+    #[test]
+    fn what_is_kept_waits_before_what_comes() {
+        let mut decoder = Decoder::new(RULES);
+        decoder.keep(b"");
+        assert!(!decoder.is_partial());
+        decoder.keep(b"\x03\0\0\0\x02a");
+        decoder.keep(b"b\x03\0\0");
+        assert!(decoder.is_partial());
+        let (taken, packet) = decoder.next(b"\0\x01c").unwrap();
+        assert_eq!((taken, packet.unwrap().data), (0, b"ab".as_slice()));
+        let (taken, packet) = decoder.next(b"\0\x01c").unwrap();
+        assert_eq!((taken, packet.unwrap().data), (3, b"c".as_slice()));
+        assert!(!decoder.is_partial());
+    }
 }
