@@ -1,0 +1,83 @@
+//! What was typed: options as text and numbers. What they mean, and whether they may be, is
+//! `config`'s to say.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// The agency's side of Bolillero, a lottery's central office.
+#[derive(Debug, Parser)]
+#[command(name = "bolillero", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failure, 2 usage, \
+    3 the file and the office's record differ, 6 another client works this agency's lane.")]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send an agency's bets, wait for the draw, count the winners
+    Agency(AgencyArgs),
+    /// Write sample files of bets
+    Generate(GenerateArgs),
+}
+
+/// Options of `bolillero agency`.
+#[derive(Debug, clap::Args)]
+pub struct AgencyArgs {
+    /// The agency's number in the draw, 1 to 65535
+    #[arg(long, value_name = "N")]
+    pub id: u32,
+    /// Bets to send: CSV rows of first name, last name, document, birth date, number
+    #[arg(long, value_name = "FILE")]
+    pub bets: PathBuf,
+    /// Where the central office listens
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: String,
+    /// Most bets in a batch, 1 or more [default: as many as fit in 8192 bytes]
+    ///
+    /// A file that was begun with one value has to be gone on with by the same.
+    #[arg(long, value_name = "N")]
+    pub batch_bets_max: Option<u32>,
+    /// Batches on their way at once, 1 to 1024
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub window: usize,
+    /// Speak opcodes 1 to 8 only, for offices without sessions; cannot resume after a kill
+    #[arg(long)]
+    pub base: bool,
+    /// Longest time without a connection that the office answers on
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub connect_timeout: String,
+    /// Longest wait for an answer before connecting anew; the wait for the draw has no limit
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub reply_timeout: String,
+    /// Time after which a peer that vanished is noticed
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub peer_timeout: String,
+    /// The draw to take part in, 16 hex digits; the office refuses if it holds another
+    #[arg(long, value_name = "ID")]
+    pub draw: Option<String>,
+    /// Least severe log lines to show: debug, info, warning, error or critical
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: String,
+}
+
+/// Options of `bolillero generate`.
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// Directory to write agency-1.csv, agency-2.csv, … to; made when missing
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// How many agencies, 1 to 65535: a file each
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub agencies: u32,
+    /// Bets per agency
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub bets: u64,
+    /// The same seed writes the same bytes; seed modulo 10000 is a favourite among the numbers
+    #[arg(long, value_name = "N", default_value_t = 7574)]
+    pub seed: u64,
+}

@@ -1,0 +1,376 @@
+//! The only code with sockets and a clock: connects, waits, moves bytes. What they say is a
+//! [`Dialogue`]'s to know.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bolillero_protocol::comm::{SEGMENT_SIZE_DEFAULT, write_whole};
+use bolillero_protocol::log_line;
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::dialogue::{Conversation, Dialogue, Next, Progress, Stop};
+
+/// The longest a single try to connect may take.
+const TRY_MAX: Duration = Duration::from_secs(5);
+/// Keepalive probes are sent so many times within the peer timeout.
+const KEEPALIVE_PROBES: u32 = 3;
+/// How long to read on after a failed write: what the office had said before may be on its way.
+const BROKEN_READ_MAX: Duration = Duration::from_secs(1);
+/// Bytes read at once.
+const READ_SIZE: usize = 64 << 10;
+
+/// Where an office is, and how long to wait for it.
+#[derive(Debug, Clone)]
+pub struct Office {
+    /// Its address.
+    pub server: Address,
+    /// The longest time without a connection that it answers on.
+    pub connect_timeout: Duration,
+    /// The longest wait for an answer.
+    pub reply_timeout: Duration,
+    /// After this a peer that vanished is noticed.
+    pub peer_timeout: Duration,
+    /// How long to pause between tries.
+    pub pauses: Pauses,
+}
+
+/// HOST:PORT, looked up anew for every connection: an office may move while a client waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    host: String,
+    port: u16,
+}
+
+impl Address {
+    /// Reads `host:port`, `1.2.3.4:port` or `[::1]:port`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let port = port.parse().ok().filter(|&port| port != 0)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let plain = bare.is_some() || !host.contains([':', '[', ']']);
+        let host = bare.unwrap_or(host);
+        (plain && !host.is_empty()).then(|| Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// Pauses that grow by doubling, each somewhere in its upper half, so that clients do not come back
+/// in step.
+#[derive(Debug, Clone, Copy)]
+pub struct Pauses {
+    /// The first, at most.
+    pub first: Duration,
+    /// The longest.
+    pub longest: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(50), longest: Duration::from_secs(3) }
+    }
+}
+
+/// Where in a row of pauses.
+#[derive(Debug)]
+struct Pausing {
+    pauses: Pauses,
+    next: Duration,
+}
+
+impl Pausing {
+    fn new(pauses: Pauses) -> Self {
+        Self { pauses, next: pauses.first }
+    }
+
+    fn next(&mut self) -> Duration {
+        let most = self.next.min(self.pauses.longest);
+        self.next = most * 2;
+        most.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+}
+
+/// How a connection ended without the work being done or in vain.
+type Lost = String;
+
+/// Holds the dialogue with the office over as many connections as it takes. `watch` is told of
+/// progress.
+///
+/// # Errors
+/// [`Stop`] from the dialogue, or [`Stop::Away`] when the office cannot be reached for too long.
+pub fn converse(
+    office: &Office,
+    dialogue: &mut impl Dialogue,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<(), Stop> {
+    let mut line = Line {
+        office,
+        pausing: Pausing::new(office.pauses),
+        granted: 0,
+        away_since: Instant::now(),
+        established: false,
+        watch,
+    };
+    loop {
+        line.established = false;
+        let lost = match line.connect() {
+            Err(reason) => reason,
+            Ok(stream) => match line.serve(stream, dialogue)? {
+                None => return Ok(()),
+                Some(reason) => {
+                    dialogue.lost(&reason)?;
+                    reason
+                }
+            },
+        };
+        line.wait_to_reconnect(lost)?;
+    }
+}
+
+/// The way to an office over time: what outlives a connection.
+struct Line<'a> {
+    office: &'a Office,
+    pausing: Pausing,
+    granted: u64,
+    /// When the last connection that the office answered on ended.
+    away_since: Instant,
+    established: bool,
+    watch: &'a mut dyn FnMut(Progress),
+}
+
+impl Line<'_> {
+    fn connect(&self) -> Result<TcpStream, Lost> {
+        let Address { host, port } = &self.office.server;
+        // The resolver's own words are not for the log of a healthy run.
+        let addresses = (host.as_str(), *port)
+            .to_socket_addrs()
+            .map_err(|_| format!("the name {host} is not known"))?;
+        let mut last = format!("the name {host} has no address");
+        for address in addresses {
+            let time = TRY_MAX.min(self.time_left()).max(Duration::from_millis(1));
+            match TcpStream::connect_timeout(&address, time) {
+                Ok(stream) => {
+                    return prepare(&stream, self.office)
+                        .map(|()| stream)
+                        .map_err(|error| error.kind().to_string());
+                }
+                Err(error) => last = error.kind().to_string(),
+            }
+        }
+        Err(last)
+    }
+
+    /// How much longer the office may be away.
+    fn time_left(&self) -> Duration {
+        self.office.connect_timeout.saturating_sub(self.away_since.elapsed())
+    }
+
+    /// Serves the dialogue over one connection. `None`: the work is done.
+    fn serve(
+        &mut self,
+        stream: TcpStream,
+        dialogue: &mut impl Dialogue,
+    ) -> Result<Option<Lost>, Stop> {
+        let mut wire = Wire { stream, broken: None, read_timeout: None };
+        let mut conversation = Conversation::new();
+        let mut clock = Clock { owed: None, since: Instant::now() };
+        let mut bytes = vec![0; READ_SIZE];
+        let mut out = Vec::new();
+        dialogue.open(&mut out)?;
+        loop {
+            wire.write(&mut out);
+            let wait = self.longest_wait(&mut clock, dialogue);
+            let size = match wire.read(&mut bytes, wait) {
+                Ok(size) => size,
+                Err(reason) => return Ok(Some(reason)),
+            };
+            let next = conversation.receive(dialogue, &bytes[..size], &mut out)?;
+            self.note_progress(dialogue);
+            match next {
+                Next::Read => {}
+                Next::Done => return Ok(None),
+                Next::Reconnect(reason) => return Ok(Some(reason.to_owned())),
+                Next::Pause(reason) => {
+                    self.pause(reason);
+                    dialogue.resume(&mut out)?;
+                }
+            }
+        }
+    }
+
+    /// How long the next read may take; `None` when there is no limit.
+    fn longest_wait(&self, clock: &mut Clock, dialogue: &impl Dialogue) -> Option<Duration> {
+        let left = clock.left(dialogue.owed()?, Instant::now(), self.office.reply_timeout);
+        Some(if self.established { left } else { left.min(self.time_left()) })
+    }
+
+    fn note_progress(&mut self, dialogue: &impl Dialogue) {
+        let progress = dialogue.progress();
+        (self.watch)(progress);
+        if progress.granted > self.granted {
+            self.granted = progress.granted;
+            self.pausing = Pausing::new(self.office.pauses);
+        }
+        self.established |= dialogue.is_established();
+    }
+
+    fn pause(&mut self, reason: &str) {
+        let pause = self.pausing.next();
+        log::info!("action: wait | result: in_progress | reason: {reason} | pause: {pause:.0?}");
+        thread::sleep(pause);
+    }
+
+    fn wait_to_reconnect(&mut self, reason: Lost) -> Result<(), Stop> {
+        if self.established {
+            self.away_since = Instant::now();
+        }
+        let left = self.time_left();
+        if left.is_zero() {
+            let waited = humantime::format_duration(self.office.connect_timeout).to_string();
+            return Err(Stop::Away { server: self.office.server.to_string(), waited, reason });
+        }
+        let pause = self.pausing.next().min(left);
+        let reason = log_line::value(&reason);
+        log::info!("action: connect | result: in_progress | reason: {reason} | pause: {pause:.0?}");
+        thread::sleep(pause);
+        Ok(())
+    }
+}
+
+/// Which answer is waited for, since when.
+struct Clock {
+    owed: Option<u64>,
+    since: Instant,
+}
+
+impl Clock {
+    /// What is left of `timeout` for the answer `owed`. Bytes that trickle in are no answer, and
+    /// do not restart it.
+    fn left(&mut self, owed: u64, now: Instant, timeout: Duration) -> Duration {
+        if self.owed != Some(owed) {
+            *self = Self { owed: Some(owed), since: now };
+        }
+        timeout.saturating_sub(now.duration_since(self.since))
+    }
+}
+
+fn prepare(stream: &TcpStream, office: &Office) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    // The kernel counts keepalive in whole seconds.
+    let probe = (office.peer_timeout / (KEEPALIVE_PROBES + 1)).max(Duration::from_secs(1));
+    let keepalive =
+        TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(KEEPALIVE_PROBES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(office.peer_timeout))?;
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(office.reply_timeout))
+}
+
+/// One connection's socket.
+struct Wire {
+    stream: TcpStream,
+    /// Why nothing can be written any more. What the office had said before is still read.
+    broken: Option<Lost>,
+    read_timeout: Option<Duration>,
+}
+
+impl Wire {
+    fn write(&mut self, out: &mut Vec<u8>) {
+        if self.broken.is_none()
+            && let Err(error) = write_whole(&mut self.stream, out, SEGMENT_SIZE_DEFAULT)
+        {
+            self.broken = Some(reason(&error));
+        }
+        out.clear();
+    }
+
+    /// Reads what there is. `wait`: how long there may be nothing; no limit when there is none.
+    fn read(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> Result<usize, Lost> {
+        let wait = if self.broken.is_some() { Some(BROKEN_READ_MAX) } else { wait };
+        if wait.is_some_and(|wait| wait.is_zero()) {
+            return Err(reason(&ErrorKind::WouldBlock.into()));
+        }
+        self.try_read(bytes, wait)
+            .and_then(|size| if size > 0 { Ok(size) } else { Err(ErrorKind::UnexpectedEof.into()) })
+            .map_err(|error| self.broken.take().unwrap_or_else(|| reason(&error)))
+    }
+
+    fn try_read(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> io::Result<usize> {
+        if self.read_timeout != wait {
+            self.stream.set_read_timeout(wait)?;
+            self.read_timeout = wait;
+        }
+        loop {
+            match self.stream.read(bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+/// How a connection ended, in words that no log parser takes for a failure.
+fn reason(error: &io::Error) -> Lost {
+    match error.kind() {
+        ErrorKind::WouldBlock => "no answer in time".to_owned(),
+        ErrorKind::UnexpectedEof => "the connection ended".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        let cases = [
+            ("127.0.0.1:12345", Some("127.0.0.1:12345")),
+            ("server:1", Some("server:1")),
+            ("[::1]:65535", Some("[::1]:65535")),
+            ("server", None),
+            ("server:", None),
+            ("server:0", None),
+            ("server:65536", None),
+            (":1", None),
+            ("::1:1", None),
+            ("[::1:1", None),
+            ("[]:1", None),
+        ];
+        for (text, shown) in cases {
+            let address = Address::parse(text).map(|address| address.to_string());
+            assert_eq!(address.as_deref(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_clock_runs_for_one_answer_and_restarts_for_the_next() {
+        let (start, ms) = (Instant::now(), Duration::from_millis);
+        let mut clock = Clock { owed: None, since: start };
+        // The answer that is owed, when, and what is left of 100 ms.
+        for (owed, at, left) in
+            [(0, 50, 100), (0, 90, 60), (0, 200, 0), (1, 200, 100), (1, 201, 99)]
+        {
+            assert_eq!(clock.left(owed, start + ms(at), ms(100)), ms(left), "{owed} at {at}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_the_longest_and_are_jittered_in_their_upper_half() {
+        let ms = Duration::from_millis;
+        let mut pausing = Pausing::new(Pauses { first: ms(100), longest: ms(500) });
+        for most in [100, 200, 400, 500, 500, 500] {
+            let pause = pausing.next();
+            assert!(ms(most / 2) <= pause && pause <= ms(most), "{pause:?} of {most}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Writes sample files: the same seed gives the same bytes, on every platform and in every version.
+//! Sends nothing.
+//!
+//! ```text
+//! agency-N.csv    Santiago Lionel,Lorca,30904465,1999-03-17,2201␍␊    no header, numbers unpadded
+//! ```
+//! One bet in [`FAVOURITE_ONE_IN`] is on the favourite number, `seed % 10000`, so that small
+//! samples show winners when it is drawn. One in [`REGULAR_ONE_IN`] is a regular's, who bets at
+//! every agency: documents repeat.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use chrono::{Days, NaiveDate};
+
+/// One bet in this many is on the favourite number.
+pub const FAVOURITE_ONE_IN: u64 = 250;
+/// One bet in this many is that of a person who bets again and again.
+pub const REGULAR_ONE_IN: u64 = 10;
+/// How many such persons there are.
+const REGULARS: u64 = 500;
+/// Progress is told every so many bets.
+const BETS_PER_STEP: u64 = 4096;
+/// Room for the bytes gathered before a write.
+const BUFFER_SIZE: usize = 64 << 10;
+
+/// What is to be generated.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// How many agencies.
+    pub agencies: u32,
+    /// Bets per agency.
+    pub bets: u64,
+    /// Where all chance comes from.
+    pub seed: u64,
+}
+
+/// The name of an agency's file.
+#[must_use]
+pub fn file_name(agency: u32) -> String {
+    format!("agency-{agency}.csv")
+}
+
+/// Writes an agency's file: under a temporary name first, so that a file of that name is whole.
+/// `watch` is told how many bets were added.
+///
+/// # Errors
+/// Whatever the file system fails with. The temporary file is removed then.
+pub fn write_file(
+    plan: &Plan,
+    agency: u32,
+    path: &Path,
+    watch: &mut dyn FnMut(u64),
+) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = File::create(&temporary)
+        .and_then(|file| {
+            let mut file = BufWriter::with_capacity(BUFFER_SIZE, file);
+            write_bets(plan, agency, &mut file, watch)?;
+            file.flush()
+        })
+        .and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Writes an agency's rows.
+///
+/// # Errors
+/// Whatever `out` fails with.
+pub fn write_bets(
+    plan: &Plan,
+    agency: u32,
+    out: &mut impl Write,
+    watch: &mut dyn FnMut(u64),
+) -> io::Result<()> {
+    let mut chance = Chance::new(&[plan.seed, u64::from(agency)]);
+    for index in 0..plan.bets {
+        let regular = chance.one_in(REGULAR_ONE_IN);
+        let mut person = if regular {
+            Chance::new(&[plan.seed, u64::MAX, chance.below(REGULARS)])
+        } else {
+            Chance::new(&[chance.next()])
+        };
+        write_person(&mut person, out)?;
+        let favourite = chance.one_in(FAVOURITE_ONE_IN);
+        let number = if favourite { plan.seed % 10_000 } else { chance.below(10_000) };
+        write!(out, "{number}\r\n")?;
+        if (index + 1) % BETS_PER_STEP == 0 {
+            watch(BETS_PER_STEP);
+        }
+    }
+    watch(plan.bets % BETS_PER_STEP);
+    Ok(())
+}
+
+/// Writes the columns that belong to a person, each with its comma.
+fn write_person(chance: &mut Chance, out: &mut impl Write) -> io::Result<()> {
+    let names = if chance.one_in(2) { WOMEN } else { MEN };
+    let first = chance.pick(names);
+    out.write_all(first.as_bytes())?;
+    if !chance.one_in(3) {
+        let second = chance.pick(names);
+        if second != first {
+            write!(out, " {second}")?;
+        }
+    }
+    let last = chance.pick(LAST_NAMES);
+    let document = 20_000_000 + chance.below(20_000_000);
+    let born = FIRST_BIRTH_DATE + Days::new(chance.below(BIRTH_DATES));
+    write!(out, ",{last},{document},{born},")
+}
+
+/// The earliest day of birth, and how many days there are from it on: up to 2004-12-31.
+const FIRST_BIRTH_DATE: NaiveDate = NaiveDate::from_ymd_opt(1980, 1, 1).expect("a real day");
+const BIRTH_DATES: u64 = 9132;
+
+#[rustfmt::skip]
+const MEN: &[&str] = &[
+    "Agustín", "Andrés", "Ariel", "Axel", "Bautista", "Benjamín", "Ciro", "Diego", "Emanuel",
+    "Ezequiel", "Gabriel", "Ignacio", "Iñaki", "Joaquín", "Julián", "Lautaro", "Lionel", "Martín",
+    "Matías", "Nahuel", "Nicolás", "Ramón", "Santiago", "Sebastián", "Simón", "Thiago", "Tomás",
+    "Uriel", "Valentín", "Vicente",
+];
+#[rustfmt::skip]
+const WOMEN: &[&str] = &[
+    "Abigail", "Abril", "Agustina", "Ailén", "Antonella", "Ayelén", "Begoña", "Belén", "Camila",
+    "Candela", "Catalina", "Emilia", "Guadalupe", "Jazmín", "Julieta", "Luján", "Luz", "Magalí",
+    "María", "Martina", "Micaela", "Milagros", "Pilar", "Rocío", "Sofía", "Soledad", "Trinidad",
+    "Valentina", "Violeta", "Zoe",
+];
+#[rustfmt::skip]
+const LAST_NAMES: &[&str] = &[
+    "Abadía", "Acuña", "Álvarez", "Arredondo", "Borges", "Carrizo", "Castillo", "Castro", "D'Elia",
+    "De León", "De Luca", "Díaz", "Duarte", "Espinoza", "Fernández", "Galán", "Giménez", "Godoy",
+    "Goicochea", "Gonzáles", "Hernández", "Huarte", "Ibáñez", "Jiménez", "Leiva", "López", "Lorca",
+    "Mamani", "Marín", "Martínez", "Mejía", "Muñoz", "Núñez", "Ordóñez", "Pavón", "Peña", "Pereyra",
+    "Quispe", "Ramírez", "Rivera", "Rodríguez", "Rojas", "Saldaña", "Sánchez", "Silva", "Sosa",
+    "Varela", "Vargas", "Vera", "Yáñez", "Zambrano", "Zúñiga",
+];
+
+/// SplitMix64 (Steele, Lea, Flood 2014), written out here because its sequence is a promise of
+/// ours: no crate's update may change what a seed generates.
+struct Chance {
+    state: u64,
+}
+
+impl Chance {
+    /// A sequence of its own for each key.
+    fn new(key: &[u64]) -> Self {
+        let mut chance = Self { state: 0 };
+        for part in key {
+            chance.state = chance.next() ^ part;
+        }
+        chance
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// 0 to `limit` - 1. The bias, `limit` in 2^64, is nothing to a sample.
+    fn below(&mut self, limit: u64) -> u64 {
+        let wide = u128::from(self.next()) * u128::from(limit);
+        u64::try_from(wide >> 64).expect("the upper half of a product fits")
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<'a>(&mut self, texts: &[&'a str]) -> &'a str {
+        let index = usize::try_from(self.below(texts.len() as u64)).expect("an index fits");
+        texts[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use crate::source::Source;
+
+    use super::*;
+
+    fn rows(agency: u32, bets: u64, seed: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut told = 0;
+        let plan = Plan { agencies: 5, bets, seed };
+        write_bets(&plan, agency, &mut out, &mut |bets| told += bets).unwrap();
+        assert_eq!(told, bets);
+        out
+    }
+
+    #[test]
+    fn the_sequence_is_that_of_splitmix64() {
+        let mut chance = Chance { state: 1_234_567 };
+        let first = [chance.next(), chance.next(), chance.next()];
+        let known =
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!(first, known);
+    }
+
+    #[test]
+    fn every_row_is_a_bet_and_some_documents_repeat_and_some_names_are_double_or_accented() {
+        let file = rows(1, 10_000, 7574);
+        let mut source = Source::new(file.as_slice(), "generated", 1);
+        let mut documents = HashSet::new();
+        let (mut bets, mut favourites, mut double, mut accented) = (0, 0, 0, 0);
+        while source.advance().unwrap() {
+            let bet = source.bet();
+            bets += 1;
+            assert_eq!(bet.document.len(), 8);
+            assert!(bet.number == "0" || !bet.number.starts_with('0'));
+            documents.insert(bet.document.to_owned());
+            favourites += u32::from(bet.number == "7574");
+            double += u32::from(bet.first_name.contains(' '));
+            accented += u32::from(!bet.last_name.is_ascii());
+        }
+        assert_eq!(bets, 10_000);
+        assert!((9_000..9_990).contains(&documents.len()), "{}", documents.len());
+        assert!((20..80).contains(&favourites), "{favourites}");
+        assert!(double > 1000 && accented > 1000);
+        assert!(file.ends_with(b"\r\n"));
+    }
+
+    #[test]
+    fn the_seed_and_the_agency_decide_and_a_longer_file_begins_like_a_shorter_one() {
+        let file = rows(2, 100, 1);
+        assert_eq!(file, rows(2, 100, 1));
+        assert_ne!(file, rows(3, 100, 1));
+        assert_ne!(file, rows(2, 100, 2));
+        assert!(rows(2, 200, 1).starts_with(&file));
+    }
+}
