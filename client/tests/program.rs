@@ -1,0 +1,311 @@
+//! The program `bolillero agency` against an office on the loopback: options, log lines, exit
+//! codes, waits.
+
+#![allow(clippy::unwrap_used)] // The lint knows test functions, not their helpers.
+
+mod office;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bolillero::agency::{Session, Terms};
+use bolillero::connect::{Address, Pauses, converse};
+use bolillero_protocol::bet::Bets;
+use bolillero_protocol::message::{Code, Reply};
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+
+use office::{Fault, Office, Served, bodies, cut, packet, refusal, rows};
+
+/// No test takes longer.
+const TIME_MAX: Duration = Duration::from_secs(30);
+
+/// An office, a file of bets, and a client to run.
+struct Setting {
+    served: Served,
+    directory: TempDir,
+}
+
+impl Setting {
+    fn new(office: Office, file: &str) -> Self {
+        let setting = Self { served: Served::new(office), directory: tempfile::tempdir().unwrap() };
+        fs::write(setting.file(), file).unwrap();
+        setting
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("bets.csv")
+    }
+
+    fn agency(&self, options: &[&str]) -> Output {
+        finish(agency(&self.file(), &self.served.address.to_string(), options))
+    }
+}
+
+fn finish(command: Command) -> Output {
+    assert_cmd::Command::from_std(command).timeout(TIME_MAX).output().unwrap()
+}
+
+fn agency(file: &Path, server: &str, options: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("bolillero"));
+    command.args(["agency", "--id", "1", "--server", server, "--bets"]).arg(file).args(options);
+    command
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The log without its times.
+fn log(output: &Output) -> Vec<String> {
+    stdout(output).lines().map(|line| line[20..].to_owned()).collect()
+}
+
+#[test]
+fn an_agency_sends_its_file_and_logs_what_deployed_tools_read() {
+    for options in [&["--batch-bets-max", "7"][..], &["--batch-bets-max", "7", "--base"]] {
+        let winners = b"30000001#30000002#".to_vec();
+        let setting = Setting::new(Office { winners, ..Office::default() }, &rows(100));
+        let output = setting.agency(options);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(stderr(&output), "");
+        assert_eq!(setting.served.bodies(1), bodies(&rows(100), 7));
+        let log = log(&output);
+        assert!(log[0].starts_with("INFO     action: config | result: success | client_id: 1 | "));
+        assert_eq!(
+            log[log.len() - 3..],
+            [
+                "INFO     action: apuestas_enviadas | result: success | cantidad: 100",
+                "INFO     action: consulta_ganadores | result: success | cant_ganadores: 2",
+                "INFO     action: exit | result: success",
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_second_run_stores_nothing_and_tells_the_same() {
+    let setting = Setting::new(Office::default(), &rows(100));
+    let (first, second) = (setting.agency(&[]), setting.agency(&[]));
+    assert_eq!(log(&first)[2..], log(&second)[2..]);
+    assert_eq!(setting.served.bodies(1), bodies(&rows(100), 0));
+}
+
+#[test]
+fn exit_codes_tell_failure_mismatch_and_fencing_apart() {
+    let mut fenced = Vec::new();
+    refusal(Code::Fenced, Some(1), "a newer session", &mut fenced);
+    let mut other_record = Office::default();
+    other_record.lane(1).push(&bodies("Eva,Paz,1,1990-01-01,1\n", 0)[0]);
+    let corrupt = Office::with_faults([(0, Fault::Last(packet(&Reply::Corrupt)))]);
+    let bad_row = format!("{}Ana,Paz,1,1990-01-01,10000\r\n", rows(16));
+    let cases = [
+        (Office::with_faults([(1, Fault::Answer(fenced))]), rows(9), 6, "another client works"),
+        (other_record, rows(9), 3, "--batch-bets-max"),
+        (corrupt, rows(9), 1, "use --base"),
+        (Office::default(), bad_row, 1, "bets.csv: line 17: number is not 0 to 9999"),
+    ];
+    for (office, file, code, said) in cases {
+        let setting = Setting::new(office, &file);
+        let output = setting.agency(&[]);
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let error = stderr(&output);
+        assert!(error.starts_with("bolillero: ") && error.contains(said), "{error}");
+        assert_eq!(error.matches(said).count(), 1, "told once: {error}");
+        let last = log(&output).pop().unwrap();
+        assert!(last.starts_with("ERROR    action: agency | result: fail | error: "), "{last}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
+    let cases: [&[&str]; 9] = [
+        &["--window", "0"],
+        &["--window", "1025"],
+        &["--batch-bets-max", "0"],
+        &["--connect-timeout", "soon"],
+        &["--reply-timeout", "0s"],
+        &["--peer-timeout", "25h"],
+        &["--draw", "abc"],
+        &["--log-level", "loud"],
+        &["--unknown", "1"],
+    ];
+    let setting = Setting::new(Office::default(), "");
+    for options in cases {
+        let output = setting.agency(options);
+        assert_eq!(output.status.code(), Some(2), "{options:?} {output:?}");
+        assert!(stderr(&output).contains(options[0]), "{output:?}");
+    }
+    for server in ["nowhere", "host:0", ":1"] {
+        let output = finish(agency(&setting.file(), server, &[]));
+        assert_eq!(output.status.code(), Some(2), "{server} {output:?}");
+    }
+    assert_eq!(setting.served.office.lock().unwrap().requests, 0);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let output = finish(agency(Path::new("no/such.csv"), "127.0.0.1:1", &[]));
+    assert_eq!(output.status.code(), Some(1));
+    let error = stderr(&output);
+    assert!(error.starts_with("bolillero: reading no/such.csv: No such file"), "{error}");
+}
+
+/// A port that refuses connections until it listens, and that nobody else can take.
+fn closed_port() -> (Socket, String) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();
+    (socket, address)
+}
+
+#[test]
+fn an_office_that_is_not_there_yet_is_waited_for_without_a_word_of_failure() {
+    let setting = Setting::new(Office::default(), &rows(9));
+    let (socket, address) = closed_port();
+    let mut client = agency(&setting.file(), &address, &[]);
+    let mut client = client.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut seen: Vec<_> = lines.by_ref().take(4).collect();
+    assert!(seen[3].contains("action: connect | result: in_progress | reason: connection refused"));
+    socket.listen(16).unwrap();
+    let served = Served::on(socket.into(), Office::default());
+    seen.extend(lines);
+    assert!(client.wait().unwrap().success());
+    assert_eq!(served.bodies(1), bodies(&rows(9), 0));
+    assert!(!seen.iter().any(|line| line.contains("fail")), "{seen:?}");
+}
+
+#[test]
+fn an_office_that_stays_away_ends_the_wait_in_time() {
+    let setting = Setting::new(Office::default(), "");
+    let (_socket, address) = closed_port();
+    for options in [&["--connect-timeout", "20ms"][..], &["--connect-timeout", "20ms", "--base"]] {
+        let output = finish(agency(&setting.file(), &address, options));
+        assert_eq!(output.status.code(), Some(1));
+        let said =
+            format!("bolillero: no office answers at {address} for 20ms: connection refused\n");
+        assert_eq!(stderr(&output), said);
+    }
+}
+
+#[test]
+fn an_answer_that_stays_away_is_asked_for_on_a_new_connection() {
+    let office = Office::with_faults([(0, Fault::Silent), (3, Fault::Silent)]);
+    let setting = Setting::new(office, &rows(1));
+    let output = setting.agency(&["--reply-timeout", "30ms"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(stdout(&output).contains("result: in_progress | reason: no answer in time"));
+    assert_eq!(setting.served.bodies(1), bodies(&rows(1), 0));
+}
+
+/// Runs a session in this process, with pauses too short to notice.
+fn run_session(served: &Served, file: &str) {
+    let office = bolillero::connect::Office {
+        server: Address::parse(&served.address.to_string()).unwrap(),
+        connect_timeout: TIME_MAX,
+        reply_timeout: TIME_MAX,
+        peer_timeout: TIME_MAX,
+        pauses: Pauses { first: Duration::from_micros(10), longest: Duration::from_micros(100) },
+    };
+    let mut session = Session::new(Terms { agency: 1, window: 4, draw: None }, cut(file, 3));
+    converse(&office, &mut session, &mut |_| {}).unwrap();
+}
+
+#[test]
+fn connections_that_break_at_every_request_lose_and_double_nothing() {
+    let file = rows(30);
+    for fault in [Fault::Drop, Fault::DropAfter, Fault::Last(packet(&Reply::Close)), Fault::NoRoom]
+    {
+        for first in 0..8 {
+            let faults = (first..60).step_by(7).map(|request| (request, fault.clone()));
+            let served = Served::new(Office::with_faults(faults));
+            run_session(&served, &file);
+            assert_eq!(served.bodies(1), bodies(&file, 3), "{fault:?} from request {first}");
+        }
+    }
+}
+
+#[test]
+fn an_office_without_room_for_a_connection_is_tried_again() {
+    let busy = Fault::Last(packet(&Reply::Busy));
+    let served = Served::new(Office::with_faults((0..5).map(|request| (request, busy.clone()))));
+    run_session(&served, &rows(30));
+    assert_eq!(served.bodies(1), bodies(&rows(30), 3));
+}
+
+#[test]
+fn a_closed_or_stalled_stdout_does_not_end_the_work() {
+    let setting = Setting::new(Office::default(), &rows(9));
+    let mut client = agency(&setting.file(), &setting.served.address.to_string(), &[]);
+    let mut client = client.stdout(Stdio::piped()).spawn().unwrap();
+    drop(client.stdout.take());
+    assert!(client.wait().unwrap().success());
+
+    let mut client = agency(&setting.file(), &setting.served.address.to_string(), &[]);
+    let mut client = client.stdout(full_pipe()).spawn().unwrap();
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || ended.send(client.wait().unwrap().success()));
+    assert_eq!(end.recv_timeout(TIME_MAX), Ok(true));
+}
+
+/// A pipe that nobody reads and that takes no more.
+fn full_pipe() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while rustix::io::write(&writer, &[0; 4096]).is_ok() {}
+    while rustix::io::write(&writer, &[0]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    // The reading end has to outlive the client, which ends before this test's process does.
+    std::mem::forget(reader);
+    writer.into()
+}
+
+#[test]
+fn help_names_every_option_with_its_default() {
+    let help = |command: &str| {
+        let mut program = Command::new(assert_cmd::cargo::cargo_bin!("bolillero"));
+        let output = program.args([command, "--help"]).output().unwrap();
+        assert!(output.status.success());
+        stdout(&output)
+    };
+    let agency = help("agency");
+    let options = ["id", "bets", "server", "batch-bets-max", "window", "base", "connect-timeout"];
+    let more = ["reply-timeout", "peer-timeout", "draw", "log-level"];
+    for option in options.into_iter().chain(more) {
+        assert!(agency.contains(&format!("--{option}")), "{option}\n{agency}");
+    }
+    for default in ["[default: 16]", "[default: 30s]", "[default: info]", "8192 bytes"] {
+        assert!(agency.contains(default), "{default}\n{agency}");
+    }
+    let generate = help("generate");
+    for option in ["--output", "--agencies", "--bets", "--seed", "[default: 7574]"] {
+        assert!(generate.contains(option), "{option}\n{generate}");
+    }
+}
+
+#[test]
+fn the_deployed_data_set_is_cut_whole() {
+    let Some(directory) = std::env::var_os("BOLILLERO_DATASET") else {
+        println!("skipped: BOLILLERO_DATASET names no directory");
+        return;
+    };
+    let counts = (1..=5).map(|agency| {
+        let file = Path::new(&directory).join(format!("agency-{agency}.csv"));
+        let served = Served::new(Office::default());
+        let output = finish(self::agency(&file, &served.address.to_string(), &[]));
+        assert!(output.status.success(), "{output:?}");
+        let bodies = served.bodies(1);
+        bodies.iter().map(|body| Bets::read(body).unwrap().count()).sum::<usize>()
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [26_936, 25_518, 16_014, 9_238, 991]);
+}
