@@ -1,19 +1,21 @@
-//! An agency's session (opcodes 5, 6 and 9 to 12) as a state machine: every batch of the file is stored exactly once,
-//! whatever dies in between. Knows no socket, no clock and no file.
+//! An agency's session (opcodes 5, 6 and 9 to 12) as a state machine: every batch of the file is
+//! stored exactly once, whatever dies in between. Knows no socket, no clock and no file.
 //!
 //! ```text
-//!          open            WELCOME            all stored        ACK            last piece of 7
-//!  Away ---------> Hello ----------> Sending ------------> Ready ----> Asking ----------------> Done
+//!          open            WELCOME            all stored        ACK            last piece
+//!  Away ---------> Hello ----------> Sending ------------> Ready ----> Asking ---------> Done
 //!   ^                                |   ^ |                 |           |
 //!   |                        STORAGE |   | | resume          |           |
 //!   +--------- lost ---------+-------+---+-+-----------------+-----------+
 //! ```
-//! A client that is started again and one that reconnects take the same way: WELCOME says what the office has, and
-//! the file is cut, or what was cut and has no receipt yet is taken, up to there, and compared.
+//! A client that is started again and one that reconnects take the same way: WELCOME says what the
+//! office has, and the file is cut, or what was cut and has no receipt yet is taken, up to there,
+//! and compared.
 
 use std::collections::VecDeque;
 
 use bolillero_protocol::chain::{BodyHash, Head};
+use bolillero_protocol::log_line;
 use bolillero_protocol::message::{
     Code, DrawId, Hello, Ready, Receipt, Refusal, Reply, Request, SESSION_VERSION, Totals, Welcome,
 };
@@ -38,7 +40,9 @@ pub struct Terms {
 pub struct Session<F> {
     terms: Terms,
     file: F,
-    file_end: Option<FileEnd>,
+    file_ended: bool,
+    /// The row that ended the file, if it was one that is no bet. The work ends when this is taken.
+    file_error: Option<SourceError>,
     /// Batches that were cut and have no receipt yet, at most a window of them.
     waiting: VecDeque<Cut>,
     /// What the office has, and this client has compared.
@@ -65,21 +69,15 @@ struct Cut {
     after: Mark,
 }
 
-#[derive(Debug)]
-enum FileEnd {
-    Clean,
-    /// A row is no bet. Taken when the work ends with it.
-    Broken(Option<SourceError>),
-}
-
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     /// No connection.
     Away,
     /// HELLO is sent.
     Hello,
-    /// The first `in_flight` of the waiting batches are sent. After a STORAGE `refused` is the seq whose answer is
-    /// due next, and nothing is sent until all in flight are answered: an answer that is not due can then not come.
+    /// The first `in_flight` of the waiting batches are sent. After a STORAGE `refused` is the seq
+    /// whose answer is due next, and nothing is sent until all in flight are answered: an answer
+    /// that is not due can then not come.
     Sending { in_flight: usize, refused: Option<u64> },
     /// Opcode 5 is sent.
     Ready,
@@ -95,7 +93,8 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         Self {
             terms,
             file,
-            file_end: None,
+            file_ended: false,
+            file_error: None,
             waiting: VecDeque::new(),
             stored: Mark { seq: 0, bets: 0, head: Head::EMPTY, file_bytes: 0 },
             finished: false,
@@ -119,8 +118,8 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         if self.finished && (!self.waiting.is_empty() || self.cut()) {
             return Err(Mismatch::FileHasMore { stored: self.stored.seq }.into());
         }
-        self.phase = Phase::Sending { in_flight: 0, refused: None };
-        self.send(out)
+        self.send(0, out)?;
+        Ok(Next::Read)
     }
 
     fn check_draw(&mut self, held: DrawId) -> Result<(), Stop> {
@@ -155,8 +154,8 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
             {
                 self.take_first();
                 self.compare(receipt.bets, receipt.head)?;
-                self.phase = Phase::Sending { in_flight: in_flight - 1, refused: None };
-                self.send(out)
+                self.send(in_flight - 1, out)?;
+                Ok(Next::Read)
             }
             _ => Err(Stop::unexpected(self.request(), &Reply::Receipt(*receipt))),
         }
@@ -176,9 +175,8 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         Err(Mismatch::Record { seq, file_bets, file_head, office_bets, office_head }.into())
     }
 
-    /// Fills the window. Once everything is stored, says so.
-    fn send(&mut self, out: &mut Vec<u8>) -> Result<Next, Stop> {
-        let Phase::Sending { mut in_flight, .. } = self.phase else { return Ok(Next::Read) };
+    /// Fills the window, of which `in_flight` are sent. Once everything is stored, says so.
+    fn send(&mut self, mut in_flight: usize, out: &mut Vec<u8>) -> Result<(), Stop> {
         while in_flight < self.terms.window && (in_flight < self.waiting.len() || self.cut()) {
             let Cut { body, after } = &self.waiting[in_flight];
             Request::NumberedBatch { seq: after.seq, body }.encode(out);
@@ -188,31 +186,30 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         if in_flight == 0 {
             self.file_is_stored(out)?;
         }
-        Ok(Next::Read)
+        Ok(())
     }
 
     /// Cuts the next batch; says whether there is one.
     fn cut(&mut self) -> bool {
-        if self.file_end.is_some() {
+        if self.file_ended {
             return false;
         }
         match self.file.next() {
             Some(Ok(batch)) => {
                 let before = self.waiting.back().map_or(self.stored, |cut| cut.after);
                 self.waiting.push_back(Cut { after: before.then(&batch), body: batch.body });
+                return true;
             }
-            Some(Err(error)) => self.file_end = Some(FileEnd::Broken(Some(error))),
-            None => self.file_end = Some(FileEnd::Clean),
+            Some(Err(error)) => self.file_error = Some(error),
+            None => {}
         }
-        self.file_end.is_none()
+        self.file_ended = true;
+        false
     }
 
     /// Nothing of a file that is broken may be marked as ready.
     fn check_file(&mut self) -> Result<(), Stop> {
-        match &mut self.file_end {
-            Some(FileEnd::Broken(error)) => error.take().map_or(Ok(()), |error| Err(error.into())),
-            _ => Ok(()),
-        }
+        self.file_error.take().map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn file_is_stored(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
@@ -242,13 +239,13 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
     }
 
     fn refused(&mut self, text: &str) -> Result<Next, Stop> {
-        let shown = text.trim_end_matches('#').replace('#', ": ");
+        let shown = log_line::value(&text.trim_end_matches('#').replace('#', ": "));
         let Ok(refusal) = Refusal::parse(text) else {
             return Err(Stop::Refused { request: self.request(), text: shown });
         };
         match (refusal.code, self.phase) {
             (Some(Code::Fenced), _) => {
-                Err(Stop::Fenced { agency: self.terms.agency, text: refusal.text.to_owned() })
+                Err(Stop::Fenced { agency: self.terms.agency, text: log_line::value(refusal.text) })
             }
             (Some(Code::Storage), Phase::Hello) => Ok(Next::Reconnect(NO_ROOM)),
             (Some(Code::Storage), Phase::Ready) => Ok(Next::Pause(NO_ROOM)),
@@ -302,6 +299,7 @@ const NO_ROOM: &str = "the office has no room on its disk at present";
 
 impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Session<F> {
     fn open(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
+        // From the first WELCOME on the draw is known: another office opens no epoch for it.
         let Terms { agency, draw, .. } = self.terms;
         Request::Hello(Hello { version: SESSION_VERSION, agency, draw }).encode(out);
         self.phase = Phase::Hello;
@@ -333,7 +331,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Session<F> {
 
     fn resume(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
         match self.phase {
-            Phase::Sending { in_flight: 0, .. } => self.send(out).map(|_| ()),
+            Phase::Sending { in_flight: 0, .. } => self.send(0, out),
             Phase::Ready => {
                 self.mark_ready(out);
                 Ok(())
@@ -354,7 +352,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Session<F> {
     fn owed(&self) -> Option<u64> {
         match self.phase {
             Phase::Away | Phase::Done | Phase::Sending { in_flight: 0, .. } => None,
-            // The draw may be days away: a peer that vanishes meanwhile is the keepalive's to notice.
+            // The draw may be days away: that a peer vanished, the keepalive will tell.
             Phase::Asking { begun: false, .. } => None,
             _ => Some(self.answers),
         }

@@ -1,4 +1,5 @@
-//! What was typed: options as text and numbers. What they mean, and whether they may be, is `config`'s to say.
+//! What was typed: options as text and numbers. What they mean, and whether they may be, is
+//! `config`'s to say.
 
 use std::path::PathBuf;
 

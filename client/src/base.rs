@@ -1,6 +1,8 @@
-//! The agency's side in opcodes 1 to 8, for offices without sessions: batches one by one, each acknowledged before the
-//! next. It cannot tell a retry from a second bet, so a lost answer ends it. Knows no socket, no clock and no file.
+//! The agency's side in opcodes 1 to 8, for offices without sessions: batches one by one, each
+//! acknowledged before the next. It cannot tell a retry from a second bet, so a lost answer ends
+//! it. Knows no socket, no clock and no file.
 
+use bolillero_protocol::log_line;
 use bolillero_protocol::message::{Ready, Reply, Request};
 
 use crate::batches::Batch;
@@ -17,7 +19,10 @@ pub struct Base<F> {
     bets: u64,
     file_bytes: u64,
     step: Step,
-    connection: Connection,
+    /// The step's request was sent on this connection and is not answered.
+    owes: bool,
+    /// The office has answered on this connection.
+    established: bool,
     answers: u64,
 }
 
@@ -36,17 +41,6 @@ enum Step {
     Done,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Connection {
-    None,
-    /// The step's request was sent and is not answered.
-    Owes {
-        answered_before: bool,
-    },
-    /// All is answered.
-    Idle,
-}
-
 impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
     /// The work of `agency` with the batches of `file`, which is called `file_name` in errors.
     pub fn new(agency: u32, file_name: &str, file: F) -> Self {
@@ -58,13 +52,14 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
             bets: 0,
             file_bytes: 0,
             step: Step::Cut,
-            connection: Connection::None,
+            owes: false,
+            established: false,
             answers: 0,
         }
     }
 
     /// Sends the request of the step.
-    fn send(&mut self, answered_before: bool, out: &mut Vec<u8>) -> Result<(), Stop> {
+    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
         let agency = self.agency;
         if matches!(self.step, Step::Cut) {
             self.step = self.cut()?;
@@ -75,7 +70,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
             Step::Ask(_) => Request::AskWinners { agency }.encode(out),
             Step::Cut | Step::Done => {}
         }
-        self.connection = Connection::Owes { answered_before };
+        self.owes = true;
         Ok(())
     }
 
@@ -95,8 +90,9 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
             self.bets += u64::from(batch.bets);
             self.file_bytes = batch.file_bytes;
         }
+        self.established = true;
         self.step = next;
-        self.send(true, out)?;
+        self.send(out)?;
         Ok(Next::Read)
     }
 
@@ -109,7 +105,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
         let winners = count.finish()?;
         log::info!("action: consulta_ganadores | result: success | cant_ganadores: {winners}");
         self.step = Step::Done;
-        self.connection = Connection::Idle;
+        self.owes = false;
         Ok(Next::Done)
     }
 
@@ -136,7 +132,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Base<F> {
         if let Step::Ask(count) = &mut self.step {
             *count = WinnerCount::default();
         }
-        self.send(false, out)
+        self.send(out)
     }
 
     fn answer(&mut self, reply: Reply<'_>, out: &mut Vec<u8>) -> Result<Next, Stop> {
@@ -146,17 +142,18 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Base<F> {
             (Step::Batch(_), Reply::Ack) => self.granted(Step::Cut, out),
             (Step::Ready, Reply::Ack) => self.granted(Step::Ask(WinnerCount::default()), out),
             (Step::Ask(_), Reply::Busy) => {
-                self.connection = Connection::Idle;
+                self.owes = false;
+                self.established = true;
                 Ok(Next::Pause("the draw is not done yet"))
             }
             (Step::Ask(count), Reply::Winners { data, rest }) => self.winners(*count, data, rest),
             (_, Reply::Busy) => {
                 // It was not taken, so it can be sent again.
-                self.connection = Connection::None;
+                self.owes = false;
                 Ok(Next::Reconnect("the office is busy"))
             }
             (_, Reply::Error(text)) => {
-                Err(Stop::Refused { request: self.request(), text: text.to_owned() })
+                Err(Stop::Refused { request: self.request(), text: log_line::value(text) })
             }
             (_, Reply::Corrupt) => Err(Stop::Corrupt { request: self.request(), hint: "" }),
             (_, reply) => Err(Stop::unexpected(self.request(), &reply)),
@@ -164,12 +161,12 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Base<F> {
     }
 
     fn resume(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
-        self.send(true, out)
+        self.send(out)
     }
 
     fn lost(&mut self, reason: &str) -> Result<(), Stop> {
-        let owed = matches!(self.connection, Connection::Owes { .. });
-        self.connection = Connection::None;
+        self.established = false;
+        let owed = std::mem::take(&mut self.owes);
         match &self.step {
             Step::Batch(batch) if owed => Err(Stop::Uncertain {
                 number: self.batches + 1,
@@ -183,11 +180,11 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Base<F> {
     }
 
     fn is_established(&self) -> bool {
-        matches!(self.connection, Connection::Idle | Connection::Owes { answered_before: true })
+        self.established
     }
 
     fn owed(&self) -> Option<u64> {
-        matches!(self.connection, Connection::Owes { .. }).then_some(self.answers)
+        self.owes.then_some(self.answers)
     }
 
     fn progress(&self) -> Progress {

@@ -1,5 +1,5 @@
-//! Cuts a file into batches: a pure function of the file and the limits, so that a client that is started again cuts
-//! as before. Knows no lane, no seq and no dialect.
+//! Cuts a file into batches: a pure function of the file and the limits, so that a client that is
+//! started again cuts as before. Knows no lane, no seq and no dialect.
 
 use std::io::BufRead;
 use std::num::NonZeroU32;
@@ -10,8 +10,8 @@ use bolillero_protocol::tlv::{CLIENT_PACKET_SIZE_MAX, HEADER_SIZE};
 
 use crate::source::{Source, SourceError};
 
-/// The longest seq item, `18446744073709551615#`. It is always left room for: neither the seq nor the dialect may
-/// move a cut.
+/// The longest seq item, `18446744073709551615#`. It is always left room for: neither the seq nor
+/// the dialect may move a cut.
 const SEQ_ITEM_SIZE_MAX: usize = 21;
 /// The longest body of a batch, in bytes.
 pub const BODY_SIZE_MAX: usize = CLIENT_PACKET_SIZE_MAX - HEADER_SIZE - SEQ_ITEM_SIZE_MAX;
@@ -31,7 +31,8 @@ pub struct Batch {
 
 /// The batches of a file, in order.
 ///
-/// A row that is no bet ends them: the bets before it come first, as a batch, then its error, then nothing.
+/// A row that is no bet ends them: the bets before it come first, as a batch, then its error, then
+/// nothing.
 #[derive(Debug)]
 pub struct Batches<R> {
     source: Source<R>,

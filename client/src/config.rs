@@ -1,4 +1,5 @@
-//! What the options mean: addresses, durations, limits. Every check is here, and before a socket opens.
+//! What the options mean: addresses, durations, limits. Every check is here, and before a socket
+//! opens.
 
 use std::fmt;
 use std::num::NonZeroU32;

@@ -1,4 +1,5 @@
-//! The only code with sockets and a clock: connects, waits, moves bytes. What they say is a [`Dialogue`]'s to know.
+//! The only code with sockets and a clock: connects, waits, moves bytes. What they say is a
+//! [`Dialogue`]'s to know.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _};
@@ -7,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bolillero_protocol::comm::{SEGMENT_SIZE_DEFAULT, write_whole};
+use bolillero_protocol::log_line;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::dialogue::{Conversation, Dialogue, Next, Progress, Stop};
@@ -15,7 +17,7 @@ use crate::dialogue::{Conversation, Dialogue, Next, Progress, Stop};
 const TRY_MAX: Duration = Duration::from_secs(5);
 /// Keepalive probes are sent so many times within the peer timeout.
 const KEEPALIVE_PROBES: u32 = 3;
-/// How long to read on after a write that went wrong: what the office had said before may be on its way.
+/// How long to read on after a failed write: what the office had said before may be on its way.
 const BROKEN_READ_MAX: Duration = Duration::from_secs(1);
 /// Bytes read at once.
 const READ_SIZE: usize = 64 << 10;
@@ -62,7 +64,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// Pauses that grow by doubling, each somewhere in its upper half, so that clients do not come back in step.
+/// Pauses that grow by doubling, each somewhere in its upper half, so that clients do not come back
+/// in step.
 #[derive(Debug, Clone, Copy)]
 pub struct Pauses {
     /// The first, at most.
@@ -99,7 +102,8 @@ impl Pausing {
 /// How a connection ended without the work being done or in vain.
 type Lost = String;
 
-/// Holds the dialogue with the office over as many connections as it takes. `watch` is told of progress.
+/// Holds the dialogue with the office over as many connections as it takes. `watch` is told of
+/// progress.
 ///
 /// # Errors
 /// [`Stop`] from the dialogue, or [`Stop::Away`] when the office cannot be reached for too long.
@@ -205,14 +209,7 @@ impl Line<'_> {
 
     /// How long the next read may take; `None` when there is no limit.
     fn longest_wait(&self, clock: &mut Clock, dialogue: &impl Dialogue) -> Option<Duration> {
-        let owed = dialogue.owed();
-        owed?;
-        let mut left = self.office.reply_timeout;
-        if clock.owed == owed {
-            left = left.saturating_sub(clock.since.elapsed());
-        } else {
-            *clock = Clock { owed, since: Instant::now() };
-        }
+        let left = clock.left(dialogue.owed()?, Instant::now(), self.office.reply_timeout);
         Some(if self.established { left } else { left.min(self.time_left()) })
     }
 
@@ -223,10 +220,7 @@ impl Line<'_> {
             self.granted = progress.granted;
             self.pausing = Pausing::new(self.office.pauses);
         }
-        if dialogue.is_established() {
-            self.established = true;
-            self.away_since = Instant::now();
-        }
+        self.established |= dialogue.is_established();
     }
 
     fn pause(&mut self, reason: &str) {
@@ -245,6 +239,7 @@ impl Line<'_> {
             return Err(Stop::Away { server: self.office.server.to_string(), waited, reason });
         }
         let pause = self.pausing.next().min(left);
+        let reason = log_line::value(&reason);
         log::info!("action: connect | result: in_progress | reason: {reason} | pause: {pause:.0?}");
         thread::sleep(pause);
         Ok(())
@@ -255,6 +250,17 @@ impl Line<'_> {
 struct Clock {
     owed: Option<u64>,
     since: Instant,
+}
+
+impl Clock {
+    /// What is left of `timeout` for the answer `owed`. Bytes that trickle in are no answer, and
+    /// do not restart it.
+    fn left(&mut self, owed: u64, now: Instant, timeout: Duration) -> Duration {
+        if self.owed != Some(owed) {
+            *self = Self { owed: Some(owed), since: now };
+        }
+        timeout.saturating_sub(now.duration_since(self.since))
+    }
 }
 
 fn prepare(stream: &TcpStream, office: &Office) -> io::Result<()> {
@@ -343,6 +349,18 @@ mod tests {
         for (text, shown) in cases {
             let address = Address::parse(text).map(|address| address.to_string());
             assert_eq!(address.as_deref(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_clock_runs_for_one_answer_and_restarts_for_the_next() {
+        let (start, ms) = (Instant::now(), Duration::from_millis);
+        let mut clock = Clock { owed: None, since: start };
+        // The answer that is owed, when, and what is left of 100 ms.
+        for (owed, at, left) in
+            [(0, 50, 100), (0, 90, 60), (0, 200, 0), (1, 200, 100), (1, 201, 99)]
+        {
+            assert_eq!(clock.left(owed, start + ms(at), ms(100)), ms(left), "{owed} at {at}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! What a conversation with the office is, whatever the dialect: bytes in, bytes out, what to do next. Knows no
-//! socket, no clock and no file.
+//! What a conversation with the office is, whatever the dialect: bytes in, bytes out, what to do
+//! next. Knows no socket, no clock and no file.
 
 use bolillero_protocol::error::Corrupt;
 use bolillero_protocol::message::{Reply, RequestError, is_reply};
@@ -40,7 +40,8 @@ pub trait Dialogue {
     /// Whether the office has answered on this connection in a way that shows it is serving.
     fn is_established(&self) -> bool;
 
-    /// The wait for an answer, if one is owed that has a deadline. The clock restarts when the number changes.
+    /// The wait for an answer, if one is owed that has a deadline. The clock restarts when the
+    /// number changes.
     fn owed(&self) -> Option<u64>;
 
     /// How far the work has come.
@@ -161,12 +162,13 @@ pub enum Stop {
     #[error(transparent)]
     File(#[from] SourceError),
     /// What this client counts and what the office counts differ.
-    #[error("{0}")]
+    #[error(transparent)]
     Mismatch(#[from] Mismatch),
     /// A newer session works the lane.
     #[error(
-        "another client works for agency {agency} at this office now; this one has stopped (office: {text}). \
-         Only one may run at a time: nothing is lost or stored twice, start one of them again"
+        "another client works for agency {agency} at this office now; this one has stopped \
+         (office: {text}). Only one may run at a time: nothing is lost or stored twice, start one \
+         of them again"
     )]
     Fenced {
         /// The agency.
@@ -211,8 +213,8 @@ pub enum Stop {
     },
     /// A batch was sent without a number, and its answer is lost.
     #[error(
-        "batch {number} ({file} lines {first} to {last}) may be stored or not: the connection ended before its \
-         answer ({reason}). What precedes it is stored; opcodes 1 to 8 cannot tell more"
+        "batch {number} ({file} lines {first} to {last}) may be stored or not: the connection \
+         ended before its answer ({reason}). What precedes it is stored; opcodes 1 to 8 cannot tell more"
     )]
     Uncertain {
         /// The batch's place in the file, from 1.
@@ -272,17 +274,19 @@ impl Stop {
 }
 
 /// What to do about a file and a record that differ.
-const WHAT_TO_DO: &str = "Either the file or --batch-bets-max has changed since these bets were sent, or the office's \
-     record has. Start again with the file and the value used then; if they are the \
-     same, have the office verify its ledger";
+const WHAT_TO_DO: &str = "Either the file or --batch-bets-max has changed since these bets were \
+     sent, or the office's record has. Start again with the file and the value used then; if they \
+     are the same, have the office verify its ledger";
 
-/// What this client counts and what the office counts differ: an alarm, never a reason to try again.
+/// What this client counts and what the office counts differ: an alarm, never a reason to try
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// The file, cut to where the office's record ends, gives another chain.
     #[error(
-        "the file and the office's record differ within batches 1 to {seq}: the file gives {file_bets} bets and \
-         head {file_head}, the office has {office_bets} bets and head {office_head}. {WHAT_TO_DO}"
+        "the file and the office's record differ within batches 1 to {seq}: the file gives \
+         {file_bets} bets and head {file_head}, the office has {office_bets} bets and head \
+         {office_head}. {WHAT_TO_DO}"
     )]
     Record {
         /// The last batch of the office's record.
@@ -306,7 +310,8 @@ pub enum Mismatch {
     },
     /// The office counts the agency as finished, and the file has more.
     #[error(
-        "the office counts this agency as finished after batch {stored}, the file has more. {WHAT_TO_DO}"
+        "the office counts this agency as finished after batch {stored}, the file has more. \
+         {WHAT_TO_DO}"
     )]
     FileHasMore {
         /// The last batch that is stored.
@@ -314,8 +319,9 @@ pub enum Mismatch {
     },
     /// The office has lost what it gave a receipt for.
     #[error(
-        "the office has stored batches up to {stored} only, and had acknowledged batch {acknowledged} in this run: \
-         its record has lost bets. Keep this message, and have the office verify its ledger"
+        "the office has stored batches up to {stored} only, and had acknowledged batch \
+         {acknowledged} in this run: its record has lost bets. Keep this message, and have the \
+         office verify its ledger"
     )]
     RecordLost {
         /// The last batch that the office has.

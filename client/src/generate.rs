@@ -1,10 +1,12 @@
-//! Writes sample files: the same seed gives the same bytes, on every platform and in every version. Sends nothing.
+//! Writes sample files: the same seed gives the same bytes, on every platform and in every version.
+//! Sends nothing.
 //!
 //! ```text
 //! agency-N.csv    Santiago Lionel,Lorca,30904465,1999-03-17,2201␍␊    no header, numbers unpadded
 //! ```
-//! One bet in [`FAVOURITE_ONE_IN`] is on the favourite number, `seed % 10000`, so that small samples show winners when
-//! it is drawn. One in [`REGULAR_ONE_IN`] is a regular's, who bets at every agency: documents repeat.
+//! One bet in [`FAVOURITE_ONE_IN`] is on the favourite number, `seed % 10000`, so that small
+//! samples show winners when it is drawn. One in [`REGULAR_ONE_IN`] is a regular's, who bets at
+//! every agency: documents repeat.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -40,8 +42,8 @@ pub fn file_name(agency: u32) -> String {
     format!("agency-{agency}.csv")
 }
 
-/// Writes an agency's file: under a temporary name first, so that a file of that name is whole. `watch` is told how
-/// many bets were added.
+/// Writes an agency's file: under a temporary name first, so that a file of that name is whole.
+/// `watch` is told how many bets were added.
 ///
 /// # Errors
 /// Whatever the file system fails with. The temporary file is removed then.
@@ -144,8 +146,8 @@ const LAST_NAMES: &[&str] = &[
     "Varela", "Vargas", "Vera", "Yáñez", "Zambrano", "Zúñiga",
 ];
 
-/// SplitMix64 (Steele, Lea, Flood 2014), written out here because its sequence is a promise of ours: no crate's
-/// update may change what a seed generates.
+/// SplitMix64 (Steele, Lea, Flood 2014), written out here because its sequence is a promise of
+/// ours: no crate's update may change what a seed generates.
 struct Chance {
     state: u64,
 }

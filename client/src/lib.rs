@@ -100,7 +100,7 @@ fn converse(config: &AgencyConfig, dialogue: &mut impl Dialogue, bytes: u64) -> 
 }
 
 fn run_generate(config: &GenerateConfig) -> anyhow::Result<()> {
-    let bar = progress::bets(u64::from(config.plan.agencies) * config.plan.bets);
+    let bar = progress::bets(u64::from(config.plan.agencies).saturating_mul(config.plan.bets));
     for agency in 1..=config.plan.agencies {
         let path = config.output.join(generate::file_name(agency));
         generate::write_file(&config.plan, agency, &path, &mut |bets| bar.inc(bets))
@@ -112,9 +112,10 @@ fn run_generate(config: &GenerateConfig) -> anyhow::Result<()> {
 
 fn log_line_of(config: &AgencyConfig) -> String {
     format!(
-        "client_id: {} | server_address: {} | bets: {} | dialect: {} | batch_bets_max: {} | window: {}",
+        "client_id: {} | server_address: {} | bets: {} | dialect: {} | batch_bets_max: {} \
+         | window: {}",
         config.id,
-        config.office.server,
+        log_line::value(&config.office.server.to_string()),
         log_line::value(&config.bets.display().to_string()),
         config.dialect.name(),
         config.batch_bets_max.map_or_else(|| "-".to_owned(), |max| max.to_string()),

@@ -1,5 +1,5 @@
-//! Writes log lines to stdout, each with one write. Never ends or stalls the program: a line that a stalled or
-//! closed stdout does not take is dropped. Says nothing itself.
+//! Writes log lines to stdout, each with one write. Never ends or stalls the program: a line that a
+//! stalled or closed stdout does not take is dropped. Says nothing itself.
 
 use std::io::Write as _;
 

@@ -1,4 +1,5 @@
-//! The program `bolillero`: reads the command line, runs it, reports how it ended. Decides nothing else.
+//! The program `bolillero`: reads the command line, runs it, reports how it ended. Decides nothing
+//! else.
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -1,8 +1,10 @@
-//! Reads a file of bets row by row and tells where a bad one is. Cuts no batches; memory does not grow with the file.
+//! Reads a file of bets row by row and tells where a bad one is. Cuts no batches; memory does not
+//! grow with the file.
 //!
 //! ```text
-//! first name,last name,document,birth date,number     no header; CRLF or LF; UTF-8, with or without a byte order
-//! Santiago Lionel,Lorca,30904465,1999-03-17,2201      mark; quoting by RFC 4180; blank lines are skipped
+//! first name,last name,document,birth date,number     no header; CRLF or LF; blank lines
+//! Santiago Lionel,Lorca,30904465,1999-03-17,2201      are skipped; quoting by RFC 4180; UTF-8,
+//!                                                     a byte order mark is skipped
 //! ```
 
 use std::fmt;
@@ -15,9 +17,11 @@ use csv::{ErrorKind, StringRecord};
 
 /// The columns of a row, by the names that errors give them.
 const COLUMNS: [&str; 5] = ["first name", "last name", "document", "birth date", "number"];
-/// The longest row, in bytes, so that a quote that is never closed does not read the whole file into memory.
+/// The longest row, in bytes, so that a quote that is never closed does not read the whole file
+/// into memory.
 pub const ROW_SIZE_MAX: usize = 1 << 20;
-/// The most digits of a number. The wire sets leading zeros no limit, but a bet has to fit a packet.
+/// The most digits of a number. The wire sets leading zeros no limit, but a bet has to fit a
+/// packet.
 const NUMBER_LENGTH_MAX: usize = 64;
 
 /// Why a file cannot be read on. Names file, line and field, never the value: bettors are persons.
@@ -74,7 +78,8 @@ impl<R: BufRead> Source<R> {
     /// Moves to the next row; says whether there is one.
     ///
     /// # Errors
-    /// [`SourceError`] when the file cannot be read, or the row is not a bet. There is nothing to be read after it.
+    /// [`SourceError`] when the file cannot be read, or the row is not a bet. There is nothing to
+    /// be read after it.
     pub fn advance(&mut self) -> Result<bool, SourceError> {
         self.reader.get_mut().begin_row();
         let read = self.reader.read_record(&mut self.record);
@@ -159,8 +164,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Hands the csv reader at most one line per read, and so knows which line it is at: the reader's own count is off
-/// after CRLF and blank lines.
+/// Hands the csv reader at most one line per read, and so knows which line it is at: the reader's
+/// own count is off after CRLF and blank lines.
 #[derive(Debug)]
 struct Lines<R> {
     input: R,

@@ -1,4 +1,5 @@
-//! Sessions against an office without a socket: whatever breaks, every batch is stored once, or the client says why not.
+//! Sessions against an office without a socket: whatever breaks, every batch is stored once, or the
+//! client says why not.
 
 #![allow(clippy::unwrap_used)] // The lint knows test functions, not their helpers.
 
@@ -314,7 +315,8 @@ fn every_reply_in_every_state_does_what_this_table_says() {
     let reply = |reply: Reply<'_>| packet(&reply);
     #[rustfmt::skip]
     let table: [(&str, Vec<u8>, [&str; 5]); 26] = [
-        //                                                                  Hello   Sending  NoRoom   Ready    Asking
+        //                                                                  Hello   Sending  NoRoom
+        // Ready    Asking
         ("corrupt",        reply(Reply::Corrupt),                          ["1",     "1",     "1",     "1",     "1"]),
         ("close",          reply(Reply::Close),                            ["again", "again", "again", "again", "again"]),
         ("busy",           reply(Reply::Busy),                             ["again", "1",     "1",     "1",     "1"]),

@@ -1,5 +1,5 @@
-//! An office for tests: it keeps lanes as PROTOCOL.md says, in memory, and misbehaves where a test tells it to.
-//! Sans-IO, with a loopback listener around it for tests of the program.
+//! An office for tests: it keeps lanes as PROTOCOL.md says, in memory, and misbehaves where a test
+//! tells it to. Sans-IO, with a loopback listener around it for tests of the program.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Each test program uses a part of it.
 
@@ -263,8 +263,8 @@ pub fn bodies(file: &str, bets_max: u32) -> Vec<Vec<u8>> {
 /// After how many bytes each way a connection breaks.
 pub type Breaks = (usize, usize);
 
-/// Holds the dialogue with the office until it ends, without a socket. `breaks` has one entry per connection; once
-/// they are spent, connections hold.
+/// Holds the dialogue with the office until it ends, without a socket. `breaks` has one entry per
+/// connection; once they are spent, connections hold.
 pub fn drive(
     dialogue: &mut impl Dialogue,
     office: &mut Office,
