@@ -209,7 +209,11 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
 
     /// Nothing of a file that is broken may be marked as ready.
     fn check_file(&mut self) -> Result<(), Stop> {
-        self.file_error.take().map_or(Ok(()), |error| Err(error.into()))
+        let Some(error) = self.file_error.take() else { return Ok(()) };
+        Err(match error.line() {
+            Some(line) => Stop::Row { error, line },
+            None => error.into(),
+        })
     }
 
     fn file_is_stored(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {

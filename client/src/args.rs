@@ -42,6 +42,10 @@ pub struct AgencyArgs {
     /// A file that was begun with one value has to be gone on with by the same.
     #[arg(long, value_name = "N")]
     pub batch_bets_max: Option<u32>,
+    /// Ends a batch before this line of the file: for a row that was mended after an earlier run
+    /// stopped at it; may be given again for each such row
+    #[arg(long, value_name = "LINE")]
+    pub cut_before: Vec<u64>,
     /// Batches on their way at once, 1 to 1024
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub window: usize,

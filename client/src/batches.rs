@@ -29,6 +29,16 @@ pub struct Batch {
     pub file_bytes: u64,
 }
 
+/// What a batch may be, beside its size. The same limits cut the same file alike.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// The most bets; `None`: as many as fit.
+    pub bets_max: Option<NonZeroU32>,
+    /// Lines of the file before which a batch ends: where a row was mended, a batch that precedes
+    /// it is stored already.
+    pub cut_before: Vec<u64>,
+}
+
 /// The batches of a file, in order.
 ///
 /// A row that is no bet ends them: the bets before it come first, as a batch, then its error, then
@@ -36,7 +46,7 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Batches<R> {
     source: Source<R>,
-    bets_max: Option<NonZeroU32>,
+    limits: Limits,
     builder: BatchBuilder,
     /// The source stands at a row that no batch has yet.
     row_waits: bool,
@@ -50,16 +60,19 @@ enum End {
 }
 
 impl<R: BufRead> Batches<R> {
-    /// Cuts `source` into batches of at most `bets_max` bets and [`BODY_SIZE_MAX`] bytes.
-    pub fn new(source: Source<R>, bets_max: Option<NonZeroU32>) -> Self {
+    /// Cuts `source` into batches within `limits` and [`BODY_SIZE_MAX`] bytes.
+    pub fn new(source: Source<R>, limits: Limits) -> Self {
         let builder = BatchBuilder::default();
-        Self { source, bets_max, builder, row_waits: false, end: None }
+        Self { source, limits, builder, row_waits: false, end: None }
     }
 
     /// Fills the builder until it is full or the file ends; returns the lines it took.
     fn fill(&mut self) -> Option<RangeInclusive<u64>> {
         let mut lines: Option<RangeInclusive<u64>> = None;
         while !self.is_full() && self.find_row() {
+            if lines.as_ref().is_some_and(|lines| self.is_cut_after(*lines.end())) {
+                break;
+            }
             if !self.builder.push_within(&self.source.bet(), BODY_SIZE_MAX) {
                 assert!(lines.is_some(), "the longest bet fits an empty batch");
                 break;
@@ -72,7 +85,13 @@ impl<R: BufRead> Batches<R> {
     }
 
     fn is_full(&self) -> bool {
-        self.bets_max.is_some_and(|max| self.builder.bets() >= max.get())
+        self.limits.bets_max.is_some_and(|max| self.builder.bets() >= max.get())
+    }
+
+    /// Whether a batch that has the row in line `last` ends before the row that waits.
+    fn is_cut_after(&self, last: u64) -> bool {
+        let gap = last + 1..=self.source.line();
+        self.limits.cut_before.iter().any(|line| gap.contains(line))
     }
 
     fn find_row(&mut self) -> bool {
@@ -112,8 +131,13 @@ mod tests {
     use super::*;
 
     fn cut(file: &str, bets_max: u32) -> Vec<Result<Batch, SourceError>> {
+        cut_before(file, bets_max, &[])
+    }
+
+    fn cut_before(file: &str, bets_max: u32, lines: &[u64]) -> Vec<Result<Batch, SourceError>> {
         let source = Source::new(file.as_bytes(), "bets.csv", 65_535);
-        Batches::new(source, NonZeroU32::new(bets_max)).collect()
+        let limits = Limits { bets_max: NonZeroU32::new(bets_max), cut_before: lines.to_vec() };
+        Batches::new(source, limits).collect()
     }
 
     fn rows(n: usize) -> String {
@@ -171,6 +195,23 @@ mod tests {
         assert_eq!(bets, [Some(2), Some(2), Some(1), None]);
         let error = batches.last().unwrap().as_ref().unwrap_err().to_string();
         assert_eq!(error, "reading bets.csv: line 6: has 1 columns, not 5");
+    }
+
+    #[test]
+    fn a_mended_file_is_cut_as_it_was_when_its_row_was_bad() {
+        let broken = cut(&format!("{}bad row\r\n", rows(5)), 3);
+        let mended = rows(9);
+        let again = cut_before(&mended, 3, &[6]);
+        let stored = broken.iter().map_while(|batch| batch.as_ref().ok());
+        for (before, after) in stored.zip(&again) {
+            assert_eq!(before.body, after.as_ref().unwrap().body);
+        }
+        let lines = |cuts: &[u64]| -> Vec<_> {
+            cut_before(&mended, 3, cuts).into_iter().map(|b| b.unwrap().lines).collect()
+        };
+        assert_eq!(lines(&[6]), [1..=3, 4..=5, 6..=8, 9..=9]);
+        assert_eq!(lines(&[6, 8]), [1..=3, 4..=5, 6..=7, 8..=9]);
+        assert_eq!(lines(&[1, 4, 10]), [1..=3, 4..=6, 7..=9]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use bolillero_protocol::message::DrawId;
 use log::LevelFilter;
 
 use crate::args::{AgencyArgs, GenerateArgs};
+use crate::batches::Limits;
 use crate::connect::{Address, Office, Pauses};
 use crate::generate::Plan;
 
@@ -36,8 +37,8 @@ pub struct AgencyConfig {
     pub id: u32,
     /// The file of bets.
     pub bets: PathBuf,
-    /// The most bets of a batch; `None`: as many as fit a packet.
-    pub batch_bets_max: Option<NonZeroU32>,
+    /// How the file is cut.
+    pub limits: Limits,
     /// Batches on their way at once.
     pub window: usize,
     /// How to speak to the office.
@@ -90,7 +91,10 @@ impl AgencyConfig {
         Ok(Self {
             id: check("id", args.id, (1..=AGENCIES_MAX).contains(&args.id), &agencies)?,
             bets: args.bets,
-            batch_bets_max: args.batch_bets_max.map(bets_of_batch).transpose()?,
+            limits: Limits {
+                bets_max: args.batch_bets_max.map(bets_of_batch).transpose()?,
+                cut_before: args.cut_before,
+            },
             window: check(
                 "window",
                 args.window,

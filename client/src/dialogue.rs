@@ -161,6 +161,17 @@ pub enum Stop {
     /// The file cannot be read on. What precedes is stored.
     #[error(transparent)]
     File(#[from] SourceError),
+    /// A row is no bet. What precedes is stored, in a batch that ends there.
+    #[error(
+        "{error}. The bets before this line are stored: mend it, then start again with \
+         --cut-before {line} added to the other options"
+    )]
+    Row {
+        /// The row and why.
+        error: SourceError,
+        /// Its line.
+        line: u64,
+    },
     /// What this client counts and what the office counts differ.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
@@ -274,9 +285,9 @@ impl Stop {
 }
 
 /// What to do about a file and a record that differ.
-const WHAT_TO_DO: &str = "Either the file or --batch-bets-max has changed since these bets were \
-     sent, or the office's record has. Start again with the file and the value used then; if they \
-     are the same, have the office verify its ledger";
+const WHAT_TO_DO: &str = "Either the file, --batch-bets-max or --cut-before has changed since \
+     these bets were sent, or the office's record has. Start again with the file and the values \
+     used then; if they are the same, have the office verify its ledger";
 
 /// What this client counts and what the office counts differ: an alarm, never a reason to try
 /// again.

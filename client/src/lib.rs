@@ -82,7 +82,7 @@ fn serve_file(config: &AgencyConfig) -> anyhow::Result<()> {
     let file = File::open(&config.bets).with_context(|| format!("reading {name}"))?;
     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
     let source = Source::new(BufReader::new(file), &name, config.id);
-    let batches = Batches::new(source, config.batch_bets_max);
+    let batches = Batches::new(source, config.limits.clone());
     match config.dialect {
         Dialect::Base => converse(config, &mut Base::new(config.id, &name, batches), bytes),
         Dialect::Session => {
@@ -118,7 +118,7 @@ fn log_line_of(config: &AgencyConfig) -> String {
         log_line::value(&config.office.server.to_string()),
         log_line::value(&config.bets.display().to_string()),
         config.dialect.name(),
-        config.batch_bets_max.map_or_else(|| "-".to_owned(), |max| max.to_string()),
+        config.limits.bets_max.map_or_else(|| "-".to_owned(), |max| max.to_string()),
         config.window,
     )
 }

@@ -64,6 +64,17 @@ pub struct Source<R> {
     agency: String,
 }
 
+impl SourceError {
+    /// The line of the row that is no bet; `None` when the file itself cannot be read.
+    #[must_use]
+    pub fn line(&self) -> Option<u64> {
+        match self.problem {
+            Problem::Io(_) => None,
+            Problem::Row { line, .. } => Some(line),
+        }
+    }
+}
+
 impl<R: BufRead> Source<R> {
     /// Reads `input`, called `file` in errors, as bets taken by `agency`.
     pub fn new(input: R, file: &str, agency: u32) -> Self {

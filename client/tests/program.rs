@@ -112,7 +112,12 @@ fn exit_codes_tell_failure_mismatch_and_fencing_apart() {
         (Office::with_faults([(1, Fault::Answer(fenced))]), rows(9), 6, "another client works"),
         (other_record, rows(9), 3, "--batch-bets-max"),
         (corrupt, rows(9), 1, "use --base"),
-        (Office::default(), bad_row, 1, "bets.csv: line 17: number is not 0 to 9999"),
+        (
+            Office::default(),
+            bad_row,
+            1,
+            "bets.csv: line 17: number is not 0 to 9999. The bets before this line are stored: mend it, then start again with --cut-before 17",
+        ),
     ];
     for (office, file, code, said) in cases {
         let setting = Setting::new(office, &file);

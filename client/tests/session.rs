@@ -8,14 +8,17 @@ mod office;
 use std::collections::VecDeque;
 
 use bolillero::agency::{Session, Terms};
-use bolillero::batches::Batch;
+use bolillero::batches::{Batch, Limits};
 use bolillero::dialogue::{Conversation, Dialogue as _, Mismatch, Next, Stop};
 use bolillero::source::SourceError;
 use bolillero_protocol::chain::{BodyHash, Head};
 use bolillero_protocol::message::{Code, DrawId, Receipt, Reply, Welcome};
 use proptest::prelude::*;
 
-use office::{DRAW, Fault, Lane, Office, bodies, cut, drive, drive_once, packet, refusal, rows};
+use office::{
+    DRAW, Fault, Lane, Office, bets_max, bodies, cut, cut_within, drive, drive_once, packet,
+    refusal, rows,
+};
 
 const NO_BREAKS: VecDeque<office::Breaks> = VecDeque::new();
 
@@ -218,10 +221,19 @@ fn a_bad_row_ends_the_work_after_what_precedes_it_is_stored_and_nobody_is_marked
     let file = format!("{}Ana,Paz,x,1990-01-01,1\r\n{}", rows(7), rows(3));
     let mut office = Office::with_faults([(2, Fault::DropAfter)]);
     let stop = run(&file, 3, &mut office).unwrap_err();
-    assert_eq!(stop.to_string(), "reading bets.csv: line 8: document is not 1 to 12 digits");
+    let said = "reading bets.csv: line 8: document is not 1 to 12 digits. ";
+    assert!(stop.to_string().starts_with(said) && stop.to_string().contains("--cut-before 8"));
     assert_eq!(stop.exit_code(), 1);
     assert_eq!(office.lane(1).bodies, bodies(&rows(7), 3));
     assert!(!office.lane(1).finished);
+
+    let mended = rows(11);
+    let cut = cut_within(&mended, Limits { cut_before: vec![8], ..bets_max(3) });
+    let mut session = Session::new(Terms { agency: 1, window: 4, draw: None }, cut);
+    drive(&mut session, &mut office, &mut NO_BREAKS.clone()).unwrap();
+    let sizes: Vec<_> = office.lane(1).bodies.iter().map(|body| body[0] - b'0').collect();
+    assert_eq!(sizes, [3, 3, 1, 3, 1]);
+    assert!(office.lane(1).finished);
 }
 
 #[test]

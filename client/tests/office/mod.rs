@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use bolillero::batches::{Batch, Batches};
+use bolillero::batches::{Batch, Batches, Limits};
 use bolillero::dialogue::{Conversation, Dialogue, Next, Stop};
 use bolillero::source::{Source, SourceError};
 use bolillero_protocol::bet;
@@ -251,8 +251,20 @@ pub fn cut(
     file: &str,
     bets_max: u32,
 ) -> impl Iterator<Item = Result<Batch, SourceError>> + use<'_> {
-    let source = Source::new(file.as_bytes(), "bets.csv", 1);
-    Batches::new(source, std::num::NonZeroU32::new(bets_max))
+    cut_within(file, self::bets_max(bets_max))
+}
+
+/// A file's batches within `limits`.
+pub fn cut_within(
+    file: &str,
+    limits: Limits,
+) -> impl Iterator<Item = Result<Batch, SourceError>> + use<'_> {
+    Batches::new(Source::new(file.as_bytes(), "bets.csv", 1), limits)
+}
+
+/// Batches of at most so many bets.
+pub fn bets_max(bets: u32) -> Limits {
+    Limits { bets_max: std::num::NonZeroU32::new(bets), ..Limits::default() }
 }
 
 /// The bodies that a file is cut into.
