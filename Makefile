@@ -1,0 +1,42 @@
+# `make run` and `make test` need a Rust toolchain and nothing else.
+
+# Where the bets of `make run` are: agency-1.csv, agency-2.csv, ...
+DATA ?= .data
+# Bets of each agency that `make data` makes, and where to.
+BETS ?= 20000
+AGENCIES ?= 5
+SEED ?= 7574
+LARGE ?= .data/large
+# More options for the server of `make run`, for example SERVE='--driver events'.
+SERVE ?=
+
+BIN = $(or $(CARGO_TARGET_DIR),target)/release
+
+.DEFAULT_GOAL := help
+.PHONY: help build run data test check
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+build: ## Build both programs, optimised
+	cargo build --release --locked
+
+run: build ## The main job: server, an agency for each file in DATA, draw, winners
+	@scripts/run.sh $(BIN) $(DATA) $(SERVE)
+
+data: build ## Make larger files of bets: make data BETS=20000, then make run DATA=.data/large
+	$(BIN)/bolillero generate --output $(LARGE) --agencies $(AGENCIES) --bets $(BETS) --seed $(SEED)
+	@echo "now: make run DATA=$(LARGE)"
+
+test: ## Run every test
+	cargo test --workspace --locked
+
+check: ## Format, lints, documentation, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
+	@if cargo deny --version >/dev/null 2>&1; then \
+	    cargo deny --locked check licenses bans sources; \
+	else \
+	    echo 'check: cargo-deny is not installed: licences and sources were not checked (cargo install cargo-deny)'; \
+	fi
