@@ -2,6 +2,7 @@
 //! server that reads or writes a connection's socket. Knows no thread and no readiness queue: a driver
 //! says what happened, and asks afterwards what to wait for.
 
+mod causes;
 mod output;
 
 use std::io::{ErrorKind, Read};
@@ -9,56 +10,10 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
+pub use self::causes::Causes;
 use self::output::{Output, Progress};
 use crate::driver::Limits;
 use crate::session::{Flow, Input, Mail, Peer, Session, Wait};
-
-/// Why a connection is turned: a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Causes(u32);
-
-impl Causes {
-    /// No reason at all.
-    pub const NONE: Self = Self(0);
-    /// The socket may have bytes, or its end.
-    pub const READABLE: Self = Self(1);
-    /// The socket may take bytes.
-    pub const WRITABLE: Self = Self(1 << 1);
-    /// The socket is beyond use in both directions, apart from bytes that had arrived.
-    pub const BROKEN: Self = Self(1 << 2);
-    /// Another thread has news for the session.
-    pub const MAIL: Self = Self(1 << 3);
-    /// A clock of this connection has run out.
-    pub const DEADLINE: Self = Self(1 << 4);
-    /// The server stops.
-    pub const SHUTDOWN: Self = Self(1 << 5);
-    /// The server's patience is over.
-    pub const ABORT: Self = Self(1 << 6);
-
-    /// The set with these bits. The inverse of [`Causes::bits`].
-    #[must_use]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits)
-    }
-
-    /// The set as bits, all below bit 16.
-    #[must_use]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// These and `others`.
-    #[must_use]
-    pub const fn and(self, others: Self) -> Self {
-        Self(self.0 | others.0)
-    }
-
-    /// Whether `cause` is among them.
-    #[must_use]
-    pub const fn has(self, cause: Self) -> bool {
-        self.0 & cause.0 != 0
-    }
-}
 
 /// The buffers of a thread that turns connections, one connection at a time.
 pub struct Scratch {
@@ -359,14 +314,14 @@ impl Connection {
     }
 
     fn shut_when_flushed(&mut self, means: &Means<'_>) -> Result<(), Ending> {
-        if matches!(self.stage, Stage::Flushing) && self.output.is_empty() {
-            let until = means.now + means.limits.linger_time_max;
-            self.stage = Stage::Lingering { until };
-            self.stream.shutdown(Shutdown::Write).map_err(|_| Ending::Reset)?;
-        }
+        let gone = matches!(self.stage, Stage::Flushing) && self.output.is_empty();
         let enough = self.eof || self.discarded >= means.limits.linger_bytes_max;
-        if enough && matches!(self.stage, Stage::Lingering { .. }) {
+        if enough && (gone || matches!(self.stage, Stage::Lingering { .. })) {
             return Err(Ending::Complete);
+        }
+        if gone {
+            self.stage = Stage::Lingering { until: means.now + means.limits.linger_time_max };
+            self.stream.shutdown(Shutdown::Write).map_err(|_| Ending::Reset)?;
         }
         Ok(())
     }

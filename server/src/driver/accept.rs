@@ -21,6 +21,8 @@ pub(super) struct Entrance {
     busy_time: Duration,
     /// Set while the process or the system has no descriptor left.
     paused_until: Option<Instant>,
+    /// That was said, and nobody could be accepted since.
+    pause_logged: bool,
 }
 
 struct Door {
@@ -51,6 +53,7 @@ impl Entrance {
             waiting_max: limits.newcomers_max,
             busy_time: limits.busy_time,
             paused_until: None,
+            pause_logged: false,
         })
     }
 
@@ -73,13 +76,13 @@ impl Entrance {
         if self.paused_until.is_some_and(|until| now < until) {
             return;
         }
-        let was_paused = self.paused_until.take().is_some();
+        self.paused_until = None;
         for index in (0..self.doors.len()).cycle().take(ACCEPTS_PER_ROUND_MAX) {
             if self.waiting.len() >= room.saturating_add(self.waiting_max) {
                 return;
             }
             if let Err(error) = self.accept(index, now) {
-                if !was_paused {
+                if !std::mem::replace(&mut self.pause_logged, true) {
                     log::warn!("action: accept | result: in_progress | reason: {error}");
                 }
                 self.paused_until = Some(now + ACCEPT_PAUSE);
@@ -134,6 +137,7 @@ impl Entrance {
                 let (stream, service) = (TcpStream::from(stream), Arc::clone(&door.service));
                 let peer = Peer { address };
                 self.waiting.push_back(Newcomer { stream, peer, service, since: now });
+                self.pause_logged = false;
                 Ok(())
             }
             Err(error) => match io::Error::from(error) {
@@ -184,3 +188,66 @@ fn whole_seconds(time: Duration) -> Duration {
 const ACCEPTS_PER_ROUND_MAX: usize = 64;
 /// How long accepting rests without descriptors when nobody leaves.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::echo::Echo;
+
+    fn entrance(limits: &Limits, n_doors: usize) -> (Entrance, Vec<SocketAddr>) {
+        let sockets = (0..n_doors).map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let sockets: Vec<_> = sockets.collect();
+        let addresses = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
+        let listen = |socket| Listener { socket, service: Arc::new(Echo::default()) as _ };
+        let listeners = sockets.into_iter().map(listen).collect();
+        let mut entrance = Entrance::new(listeners, limits).unwrap();
+        (0..n_doors).for_each(|door| entrance.knocked(door));
+        (entrance, addresses)
+    }
+
+    #[test]
+    fn an_accepted_socket_has_its_listener_s_options() {
+        let limits = Limits::default();
+        let (mut entrance, addresses) = entrance(&limits, 1);
+        let _client = TcpStream::connect(addresses[0]).unwrap();
+        entrance.gather(1, Instant::now());
+        let newcomer = entrance.welcome().unwrap();
+        let socket = SockRef::from(&newcomer.stream);
+        assert!(socket.nonblocking().unwrap());
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(15));
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(limits.peer_time_max));
+    }
+
+    #[test]
+    fn a_crowd_at_one_door_waits_its_turn_and_does_not_block_the_other() {
+        let limits = Limits { newcomers_max: 0, ..Limits::default() };
+        let (mut entrance, addresses) = entrance(&limits, 2);
+        let _crowd: Vec<_> = (0..100).map(|_| TcpStream::connect(addresses[0]).unwrap()).collect();
+        let lonely = TcpStream::connect(addresses[1]).unwrap();
+        let now = Instant::now();
+        entrance.gather(usize::MAX, now);
+        let first: Vec<_> = std::iter::from_fn(|| entrance.welcome()).collect();
+        assert!(first.len() < 100, "{} accepted in one round", first.len());
+        let lonely = lonely.local_addr().unwrap();
+        assert!(first.iter().any(|newcomer| newcomer.peer.address == lonely));
+        assert_eq!(entrance.next(usize::MAX, true, now), Some(now), "the others are not forgotten");
+    }
+
+    #[test]
+    fn newcomers_wait_in_a_row_of_bounded_length_and_are_turned_away_in_order() {
+        let busy_time = Duration::from_secs(1);
+        let limits = Limits { newcomers_max: 2, busy_time, ..Limits::default() };
+        let (mut entrance, addresses) = entrance(&limits, 1);
+        let _crowd: Vec<_> = (0..3).map(|_| TcpStream::connect(addresses[0]).unwrap()).collect();
+        let now = Instant::now();
+        entrance.gather(0, now);
+        assert_eq!(entrance.waiting.len(), 2);
+        assert!(entrance.turn_away(now).is_none());
+        assert_eq!(entrance.next(0, true, now), Some(now + busy_time));
+        assert_eq!(entrance.next(0, false, now), None, "nobody can be told before one leaves");
+        assert!(entrance.turn_away(now + busy_time).is_some());
+        assert_eq!(entrance.next(0, true, now), Some(now), "there is a place in the row");
+    }
+}

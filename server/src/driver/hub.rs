@@ -1,7 +1,6 @@
 //! What the threads of one driver share: where a turn goes that nobody owns, and what the reactor is told.
 
 use std::cell::RefCell;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -114,13 +113,9 @@ impl Hub {
 }
 
 impl Runner {
-    pub(super) fn pool(workers: usize) -> io::Result<Self> {
-        if workers == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a pool of no workers"));
-        }
-        Ok(Self::Pool(
-            threadpool::Builder::new().num_threads(workers).thread_name("worker".into()).build(),
-        ))
+    pub(super) fn pool(workers: usize) -> Self {
+        let pool = threadpool::Builder::new().num_threads(workers).thread_name("worker".into());
+        Self::Pool(pool.build())
     }
 }
 

@@ -57,11 +57,28 @@ impl Limits {
     /// These limits, with no more connections than there are descriptors for once the soft limit on them is
     /// raised to the hard one. Each connection takes `descriptors_each`.
     pub(super) fn fitted(&self, descriptors_each: usize) -> io::Result<Self> {
+        self.check()?;
         let mut fitted = self.clone();
         if let Some(descriptors) = raise_descriptor_limit()? {
             fitted.fit(descriptors, descriptors_each);
         }
         Ok(fitted)
+    }
+
+    /// With one of these at 0 nothing would ever be served.
+    fn check(&self) -> io::Result<()> {
+        let limits = [
+            ("workers", self.workers),
+            ("connections_max", self.connections_max),
+            ("turn_bytes_max", self.turn_bytes_max),
+            ("output_bytes_max", self.output_bytes_max),
+        ];
+        match limits.into_iter().find(|(_, limit)| *limit == 0) {
+            Some((name, _)) => {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is 0")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn fit(&mut self, descriptors: usize, descriptors_each: usize) {
