@@ -91,14 +91,16 @@ impl Entrance {
         }
     }
 
-    /// The first in the row, for whom there is room.
-    pub(super) fn welcome(&mut self) -> Option<Newcomer> {
-        self.waiting.pop_front()
+    /// Those who came first, for whom there is room.
+    pub(super) fn welcome(&mut self, room: usize) -> Vec<Newcomer> {
+        self.waiting.drain(..room.min(self.waiting.len())).collect()
     }
 
-    /// The first in the row, if nobody should wait as long.
-    pub(super) fn turn_away(&mut self, now: Instant) -> Option<Newcomer> {
-        self.waiting.pop_front_if(|first| first.since + self.busy_time <= now)
+    /// Those who waited as long as anybody should, up to `most`.
+    pub(super) fn turn_away(&mut self, most: usize, now: Instant) -> Vec<Newcomer> {
+        let tired = |newcomer: &&Newcomer| newcomer.since + self.busy_time <= now;
+        let count = self.waiting.iter().take(most).take_while(tired).count();
+        self.waiting.drain(..count).collect()
     }
 
     /// Whether somebody waits for another to leave.
@@ -107,14 +109,14 @@ impl Entrance {
     }
 
     /// When there is something to do though nobody comes or leaves.
-    pub(super) fn next(&self, room: usize, may_dismiss: bool, now: Instant) -> Option<Instant> {
+    pub(super) fn next(&self, room: usize, farewells: usize, now: Instant) -> Option<Instant> {
         if room > 0 && !self.waiting.is_empty() {
             return Some(now);
         }
         let accepts = self.doors.iter().any(|door| door.ready)
             && self.waiting.len() < room.saturating_add(self.waiting_max);
         let accepts = accepts.then(|| self.paused_until.unwrap_or(now));
-        let busy = self.waiting.front().filter(|_| may_dismiss);
+        let busy = self.waiting.front().filter(|_| farewells > 0);
         let busy = busy.map(|first| first.since + self.busy_time);
         accepts.into_iter().chain(busy).min()
     }
@@ -211,8 +213,8 @@ mod tests {
         let (mut entrance, addresses) = entrance(&limits, 1);
         let _client = TcpStream::connect(addresses[0]).unwrap();
         entrance.gather(1, Instant::now());
-        let newcomer = entrance.welcome().unwrap();
-        let socket = SockRef::from(&newcomer.stream);
+        let newcomers = entrance.welcome(1);
+        let socket = SockRef::from(&newcomers[0].stream);
         assert!(socket.nonblocking().unwrap());
         assert!(socket.tcp_nodelay().unwrap());
         assert!(socket.keepalive().unwrap());
@@ -228,11 +230,11 @@ mod tests {
         let lonely = TcpStream::connect(addresses[1]).unwrap();
         let now = Instant::now();
         entrance.gather(usize::MAX, now);
-        let first: Vec<_> = std::iter::from_fn(|| entrance.welcome()).collect();
+        let first = entrance.welcome(usize::MAX);
         assert!(first.len() < 100, "{} accepted in one round", first.len());
         let lonely = lonely.local_addr().unwrap();
         assert!(first.iter().any(|newcomer| newcomer.peer.address == lonely));
-        assert_eq!(entrance.next(usize::MAX, true, now), Some(now), "the others are not forgotten");
+        assert_eq!(entrance.next(usize::MAX, 1, now), Some(now), "the others are not forgotten");
     }
 
     #[test]
@@ -244,10 +246,10 @@ mod tests {
         let now = Instant::now();
         entrance.gather(0, now);
         assert_eq!(entrance.waiting.len(), 2);
-        assert!(entrance.turn_away(now).is_none());
-        assert_eq!(entrance.next(0, true, now), Some(now + busy_time));
-        assert_eq!(entrance.next(0, false, now), None, "nobody can be told before one leaves");
-        assert!(entrance.turn_away(now + busy_time).is_some());
-        assert_eq!(entrance.next(0, true, now), Some(now), "there is a place in the row");
+        assert_eq!(entrance.turn_away(9, now).len(), 0);
+        assert_eq!(entrance.next(0, 1, now), Some(now + busy_time));
+        assert_eq!(entrance.next(0, 0, now), None, "nobody can be told before one leaves");
+        assert_eq!(entrance.turn_away(1, now + busy_time).len(), 1);
+        assert_eq!(entrance.next(0, 1, now), Some(now), "there is a place in the row");
     }
 }

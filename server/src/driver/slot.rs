@@ -1,6 +1,7 @@
 //! The place of one connection in a driver: how it is woken, turned by one thread at a time, and given up.
 
 use std::any::Any;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,11 +65,6 @@ impl Slot {
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
     }
 
-    /// For the owner of the turn.
-    pub(super) fn take(&self) -> Option<Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
     /// Adds causes, from any thread.
     pub(super) fn due(&self, causes: Causes) {
         if self.schedule.due(causes)
@@ -82,16 +78,17 @@ impl Slot {
     pub(super) fn run(&self, hub: &Hub, scratch: &mut Scratch) -> Outcome {
         let mut place = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(connection) = place.as_mut() else { return Outcome::Closed };
+        let peer = connection.peer();
         let settle = |connection: &Connection| self.settle(connection, hub);
         let outcome = advance(connection, &self.schedule, scratch, hub, settle);
         if let Outcome::Closed = outcome {
-            discard(place.take());
+            discard(place.take(), peer);
         }
         outcome
     }
 
     /// Before the turn is given up: what the reactor must watch for.
-    fn settle(&self, connection: &Connection, hub: &Hub) -> std::io::Result<()> {
+    fn settle(&self, connection: &Connection, hub: &Hub) -> io::Result<()> {
         if hub.alarm.set(&self.deadline, connection.deadline()) {
             hub.wake_reactor();
         }
@@ -118,7 +115,7 @@ pub(super) fn advance(
     schedule: &Schedule,
     scratch: &mut Scratch,
     hub: &Hub,
-    settle: impl Fn(&Connection) -> std::io::Result<()>,
+    settle: impl Fn(&Connection) -> io::Result<()>,
 ) -> Outcome {
     let limits = &hub.limits;
     let peer = connection.peer();
@@ -149,11 +146,8 @@ fn closed(peer: Peer, ending: Ending) -> Outcome {
 }
 
 /// Drops what is left of a connection. A session that panicked once may do so again.
-pub(super) fn discard(connection: Option<Connection>) {
-    let peer = connection.as_ref().map(Connection::peer);
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(connection)))
-        && let Some(peer) = peer
-    {
+pub(super) fn discard(connection: Option<Connection>, peer: Peer) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(connection))) {
         log_panic(peer, &*panic);
     }
 }

@@ -26,18 +26,17 @@ pub(super) fn ring(slot: &Slot) {
     }
 }
 
-/// Gives a slot, whose turn the caller owns, to a thread of its own.
-pub(super) fn spawn(hub: Arc<Hub>, slot: Arc<Slot>) -> io::Result<()> {
+/// Gives a connection, and the slot it is woken through, a thread of their own.
+pub(super) fn spawn(hub: Arc<Hub>, slot: Arc<Slot>, connection: Connection) -> io::Result<()> {
     let thread = thread::Builder::new().name("connection".into()).stack_size(THREAD_STACK_BYTES);
     thread.spawn(move || {
-        serve(&hub, &slot);
+        serve(&hub, &slot, connection);
         hub.report_closed(slot.token);
     })?;
     Ok(())
 }
 
-fn serve(hub: &Hub, slot: &Slot) {
-    let Some(mut connection) = slot.take() else { return };
+fn serve(hub: &Hub, slot: &Slot, mut connection: Connection) {
     let mut scratch = Scratch::default();
     loop {
         match advance(&mut connection, &slot.schedule, &mut scratch, hub, |_| Ok(())) {
@@ -47,7 +46,10 @@ fn serve(hub: &Hub, slot: &Slot) {
                 let _ = slot.schedule.due(causes);
             }
             Outcome::Again => thread::yield_now(),
-            Outcome::Closed => return discard(Some(connection)),
+            Outcome::Closed => {
+                let peer = connection.peer();
+                return discard(Some(connection), peer);
+            }
         }
     }
 }
