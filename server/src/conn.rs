@@ -230,8 +230,12 @@ impl Connection {
                 self.read(means)?;
             }
             self.tell_shutdown();
-            while self.can_write() && !means.budget.is_spent() {
+            // At least once, however much there was to read: a peer that never pauses gets its answers.
+            while self.can_write() {
                 self.write(means)?;
+                if means.budget.is_spent() {
+                    break;
+                }
             }
             self.shut_when_flushed(means)?;
             if !self.can_read(means.limits) && !self.can_write() {
