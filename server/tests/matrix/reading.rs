@@ -87,7 +87,8 @@ pub(crate) fn two_peers_that_never_pause_do_not_hold_both_workers(driver: Driver
     });
 }
 
-/// A peer that never pauses. Its session waits until more has come, so that a turn ends with its budget or never.
+/// A peer that never pauses. Its session waits until much more has come, so that a turn ends with its budget or
+/// never.
 #[derive(Default)]
 struct Flood {
     /// Bytes that were sent and not yet taken, as far as they are counted yet.
@@ -106,7 +107,9 @@ impl Flood {
 
     fn take(&self, count: usize) {
         self.bytes.fetch_sub(count.try_into().unwrap(), Ordering::AcqRel);
-        while self.bytes.load(Ordering::Acquire) <= 0 && !self.over.load(Ordering::Acquire) {
+        while self.bytes.load(Ordering::Acquire) < WAITING_BYTES
+            && !self.over.load(Ordering::Acquire)
+        {
             thread::yield_now();
         }
     }
@@ -120,3 +123,6 @@ impl Drop for EndOfFlood<'_> {
         self.0.over.store(true, Ordering::Release);
     }
 }
+
+/// More than one read takes, and less than the kernel takes of a peer that is not read.
+const WAITING_BYTES: i64 = 256 * 1024;
