@@ -1,6 +1,6 @@
 //! One connection: a non-blocking socket and the session it carries bytes for. The only code of the
-//! server that reads or writes a connection's socket. Knows no thread and no readiness queue: a driver
-//! says what happened, and asks afterwards what to wait for.
+//! server that reads or writes a connection's socket. Knows no thread and no readiness queue: a
+//! driver says what happened, and asks afterwards what to wait for.
 
 mod causes;
 mod output;
@@ -27,8 +27,8 @@ impl Default for Scratch {
     }
 }
 
-/// How much work one job may still do, in bytes read and written. Calls cost too, so that a peer that
-/// sends byte by byte does not get thousands of them.
+/// How much work one job may still do, in bytes read and written. Calls cost too, so that a peer
+/// that sends byte by byte does not get thousands of them.
 pub struct Budget(usize);
 
 impl Budget {
@@ -116,8 +116,9 @@ enum Stage {
     Open(Box<dyn Session>),
     /// The session said its last; it leaves.
     Flushing,
-    /// All has left and the sending side is shut. Closing now, with bytes of the peer unread or on their
-    /// way, would make the kernel send a reset, and that can destroy what the peer has not read yet.
+    /// All has left and the sending side is shut. Closing now, with bytes of the peer unread or on
+    /// their way, would make the kernel send a reset, and that can destroy what the peer has not
+    /// read yet.
     Lingering {
         until: Instant,
     },
@@ -163,7 +164,8 @@ impl Connection {
         }
     }
 
-    /// Does all there is to do: mail, read, handle, write, until it would block or the budget is spent.
+    /// Does all there is to do: mail, read, handle, write, until it would block or the budget is
+    /// spent.
     pub fn turn(&mut self, causes: Causes, means: &mut Means<'_>) -> Turn {
         self.output.borrow_from(&mut means.scratch.output);
         let turn = self.react(causes, means).unwrap_or_else(Turn::Closed);
@@ -230,7 +232,8 @@ impl Connection {
                 self.read(means)?;
             }
             self.tell_shutdown();
-            // At least once, however much there was to read: a peer that never pauses gets its answers.
+            // At least once, however much there was to read: a peer that never pauses gets its
+            // answers.
             while self.can_write() {
                 self.write(means)?;
                 if means.budget.is_spent() {
@@ -330,7 +333,8 @@ impl Connection {
         Ok(())
     }
 
-    /// What had arrived is counted now: a peer that never stops sending would else be read for ever.
+    /// What had arrived is counted now: a peer that never stops sending would else be read for
+    /// ever.
     fn note_what_has_arrived(&mut self) -> Result<(), Ending> {
         let arrived = rustix::io::ioctl_fionread(&self.stream).map_err(|_| Ending::Reset)?;
         self.arrived = Some(arrived);
@@ -338,7 +342,8 @@ impl Connection {
         Ok(())
     }
 
-    /// A session that holds is told before it gets what had arrived: it may hold until the server stops.
+    /// A session that holds is told before it gets what had arrived: it may hold until the server
+    /// stops.
     fn tell_shutdown(&mut self) {
         let read = self.arrived == Some(0) || self.eof;
         let due = self.arrived.is_some() && (read || self.held);
@@ -348,8 +353,8 @@ impl Connection {
         }
     }
 
-    /// Sets the session's clock by what it waits for. While its output is over the limit it is us who do not
-    /// read: that time is not counted against its peer.
+    /// Sets the session's clock by what it waits for. While its output is over the limit it is us
+    /// who do not read: that time is not counted against its peer.
     fn set_wait(&mut self, now: Instant, output_bytes_max: usize) {
         let wait = match &self.stage {
             Stage::Open(session) if self.output.len() < output_bytes_max => session.wait(),

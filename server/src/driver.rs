@@ -1,5 +1,5 @@
-//! Runs sessions on sockets, in one of three ways. Behaviour is the same under all of them; what differs is
-//! where a connection is turned.
+//! Runs sessions on sockets, in one of three ways. Behaviour is the same under all of them; what
+//! differs is where a connection is turned.
 
 mod accept;
 mod alarm;
@@ -41,9 +41,9 @@ pub struct Listener {
     pub service: Arc<dyn Service>,
 }
 
-/// Serves on the calling thread until `life` was asked to stop and all connections are closed, or the time
-/// for that is over. Enters [`Phase::Draining`](crate::lifecycle::Phase::Draining); the other phases are the
-/// caller's.
+/// Serves on the calling thread until `life` was asked to stop and all connections are closed, or
+/// the time for that is over. Enters [`Phase::Draining`](crate::lifecycle::Phase::Draining); the
+/// other phases are the caller's.
 ///
 /// # Errors
 /// A limit of 0, what the operating system refuses at start, and a failure to wait for events.

@@ -1,5 +1,5 @@
-//! What one turn of a connection does, with a real socket, a session that notes what it is given, and a clock
-//! of the test's own. No driver and no thread: each turn is the test's.
+//! What one turn of a connection does, with a real socket, a session that notes what it is given,
+//! and a clock of the test's own. No driver and no thread: each turn is the test's.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! The listeners and those who wait to be let in. Knows no session in progress: the reactor says how much
-//! room there is and takes newcomers out.
+//! The listeners and those who wait to be let in. Knows no session in progress: the reactor says
+//! how much room there is and takes newcomers out.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -71,7 +71,8 @@ impl Entrance {
         self.paused_until = None;
     }
 
-    /// Accepts some, one of each door in turn, so that neither one door nor all of them hold the reactor.
+    /// Accepts some, one of each door in turn, so that neither one door nor all of them hold the
+    /// reactor.
     pub(super) fn gather(&mut self, room: usize, now: Instant) {
         if self.paused_until.is_some_and(|until| now < until) {
             return;
@@ -154,8 +155,8 @@ impl Entrance {
     }
 }
 
-/// Linux hands a connection's own network errors to accept. Whatever else it says, we pause: trying again at
-/// once would spin.
+/// Linux hands a connection's own network errors to accept. Whatever else it says, we pause: trying
+/// again at once would spin.
 fn is_of_the_peer(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -169,7 +170,8 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     )
 }
 
-/// On Linux an accepted socket has the options of its listener. Setting them there spares five calls each.
+/// On Linux an accepted socket has the options of its listener. Setting them there spares five
+/// calls each.
 fn set_options(socket: &TcpListener, limits: &Limits) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let socket = SockRef::from(socket);

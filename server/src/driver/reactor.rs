@@ -1,5 +1,6 @@
-//! Watches all sockets of a server: lets newcomers in, tells slots what happened to their sockets, looks at
-//! their deadlines, and ends them when the server stops. Reads and writes no connection itself.
+//! Watches all sockets of a server: lets newcomers in, tells slots what happened to their sockets,
+//! looks at their deadlines, and ends them when the server stops. Reads and writes no connection
+//! itself.
 
 use std::collections::VecDeque;
 use std::io;
@@ -141,7 +142,8 @@ impl Reactor {
         }
     }
 
-    /// As [`Slot::due`], without the way around through the hub where the turn is this thread's anyway.
+    /// As [`Slot::due`], without the way around through the hub where the turn is this thread's
+    /// anyway.
     fn due(&mut self, slot: Arc<Slot>, causes: Causes) {
         if slot.schedule.due(causes) {
             self.hand_over(slot);
@@ -155,7 +157,8 @@ impl Reactor {
         }
     }
 
-    /// One turn for each that is ready now. Who becomes ready meanwhile comes after the next look at the sockets.
+    /// One turn for each that is ready now. Who becomes ready meanwhile comes after the next look
+    /// at the sockets.
     fn turn_ready(&mut self) {
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else { return };
@@ -361,8 +364,9 @@ const WAKE: Token = Token(usize::MAX);
 const DOOR_FIRST: usize = usize::MAX / 2;
 /// How many events one look at the sockets brings.
 const EVENTS_PER_ROUND_MAX: usize = 1024;
-/// How long deadlines are not looked at again: what a sweep over many connections may cost. A deadline can be
-/// told that much late.
+/// How long deadlines are not looked at again: what a sweep over many connections may cost. A
+/// deadline can be told that much late.
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
-/// How long workers have to drop what they hold after the drain time. Only a session that does not return takes it.
+/// How long workers have to drop what they hold after the drain time. Only a session that does not
+/// return takes it.
 const ABORT_TIME_MAX: Duration = Duration::from_secs(1);

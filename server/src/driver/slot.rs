@@ -1,4 +1,5 @@
-//! The place of one connection in a driver: how it is woken, turned by one thread at a time, and given up.
+//! The place of one connection in a driver: how it is woken, turned by one thread at a time, and
+//! given up.
 
 use std::any::Any;
 use std::io;
@@ -17,17 +18,17 @@ use super::schedule::Schedule;
 use crate::conn::{Budget, Causes, Connection, Ending, Means, Scratch, Turn};
 use crate::session::{Peer, Wake};
 
-/// Where a connection lives. Mailboxes, queues and the reactor point to it, and it outlives the connection
-/// as long as they do.
+/// Where a connection lives. Mailboxes, queues and the reactor point to it, and it outlives the
+/// connection as long as they do.
 pub(super) struct Slot {
     pub(super) token: Token,
     pub(super) schedule: Schedule,
     pub(super) deadline: Deadline,
-    /// Locked by who owns the turn, so never contended. It is taken out when the connection closes: that also
-    /// breaks the circle slot -> connection -> session -> mailbox -> slot.
+    /// Locked by who owns the turn, so never contended. It is taken out when the connection closes:
+    /// that also breaks the circle slot -> connection -> session -> mailbox -> slot.
     connection: Mutex<Option<Connection>>,
-    /// The reactor is asked for room to write only after a write found none: edges for it would else come
-    /// with every packet.
+    /// The reactor is asked for room to write only after a write found none: edges for it would
+    /// else come with every packet.
     watches_writing: AtomicBool,
     /// What a connection's own thread waits on, beside its socket. Only under `threads`.
     pub(super) bell: Option<OwnedFd>,
@@ -74,7 +75,8 @@ impl Slot {
         }
     }
 
-    /// Turns the connection until nothing is left to do or the budget is spent. For the owner of the turn.
+    /// Turns the connection until nothing is left to do or the budget is spent. For the owner of
+    /// the turn.
     pub(super) fn run(&self, hub: &Hub, scratch: &mut Scratch) -> Outcome {
         let mut place = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(connection) = place.as_mut() else { return Outcome::Closed };
@@ -108,8 +110,8 @@ impl Wake for Slot {
     }
 }
 
-/// The turn loop, for the owner of the turn: takes the causes, acts on them, and goes idle only if none came
-/// in meanwhile. `settle` is called each time before it would go idle.
+/// The turn loop, for the owner of the turn: takes the causes, acts on them, and goes idle only if
+/// none came in meanwhile. `settle` is called each time before it would go idle.
 pub(super) fn advance(
     connection: &mut Connection,
     schedule: &Schedule,

@@ -1,5 +1,5 @@
-//! The driver `threads`: each connection has its own thread, which waits on its own poll of socket and bell.
-//! Accepting, limits and the end are the reactor's, as under the other drivers.
+//! The driver `threads`: each connection has its own thread, which waits on its own poll of socket
+//! and bell. Accepting, limits and the end are the reactor's, as under the other drivers.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,7 +42,8 @@ fn serve(hub: &Hub, slot: &Slot, mut connection: Connection) {
         match advance(&mut connection, &slot.schedule, &mut scratch, hub, |_| Ok(())) {
             Outcome::Rest => {
                 let causes = wait(&connection, slot, hub).unwrap_or(Causes::ABORT);
-                // Whether the turn was at rest or somebody has just taken it and rings: only this thread turns it.
+                // Whether the turn was at rest or somebody has just taken it and rings: only this
+                // thread turns it.
                 let _ = slot.schedule.due(causes);
             }
             Outcome::Again => thread::yield_now(),
@@ -97,5 +98,6 @@ fn time_until(at: Instant) -> Timespec {
     }
 }
 
-/// Sessions keep their data on the heap; this is what a turn, a log line and a panic's backtrace take.
+/// Sessions keep their data on the heap; this is what a turn, a log line and a panic's backtrace
+/// take.
 const THREAD_STACK_BYTES: usize = 256 * 1024;

@@ -87,8 +87,8 @@ pub(crate) fn two_peers_that_never_pause_do_not_hold_both_workers(driver: Driver
     });
 }
 
-/// A peer that never pauses. Its session waits until much more has come, so that a turn ends with its budget or
-/// never.
+/// A peer that never pauses. Its session waits until much more has come, so that a turn ends with
+/// its budget or never.
 #[derive(Default)]
 struct Flood {
     /// Bytes that were sent and not yet taken, as far as they are counted yet.
