@@ -1,7 +1,8 @@
 //! One connection: a non-blocking socket and the session it carries bytes for. The only code of the
-//! server that reads or writes a connection's socket. Knows no thread and no readiness queue: a driver
-//! says what happened, and asks afterwards what to wait for.
+//! server that reads or writes a connection's socket. Knows no thread and no readiness queue: a
+//! driver says what happened, and asks afterwards what to wait for.
 
+mod causes;
 mod output;
 
 use std::io::{ErrorKind, Read};
@@ -9,56 +10,10 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
+pub use self::causes::Causes;
 use self::output::{Output, Progress};
 use crate::driver::Limits;
 use crate::session::{Flow, Input, Mail, Peer, Session, Wait};
-
-/// Why a connection is turned: a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Causes(u32);
-
-impl Causes {
-    /// No reason at all.
-    pub const NONE: Self = Self(0);
-    /// The socket may have bytes, or its end.
-    pub const READABLE: Self = Self(1);
-    /// The socket may take bytes.
-    pub const WRITABLE: Self = Self(1 << 1);
-    /// The socket is beyond use in both directions, apart from bytes that had arrived.
-    pub const BROKEN: Self = Self(1 << 2);
-    /// Another thread has news for the session.
-    pub const MAIL: Self = Self(1 << 3);
-    /// A clock of this connection has run out.
-    pub const DEADLINE: Self = Self(1 << 4);
-    /// The server stops.
-    pub const SHUTDOWN: Self = Self(1 << 5);
-    /// The server's patience is over.
-    pub const ABORT: Self = Self(1 << 6);
-
-    /// The set with these bits. The inverse of [`Causes::bits`].
-    #[must_use]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits)
-    }
-
-    /// The set as bits, all below bit 16.
-    #[must_use]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// These and `others`.
-    #[must_use]
-    pub const fn and(self, others: Self) -> Self {
-        Self(self.0 | others.0)
-    }
-
-    /// Whether `cause` is among them.
-    #[must_use]
-    pub const fn has(self, cause: Self) -> bool {
-        self.0 & cause.0 != 0
-    }
-}
 
 /// The buffers of a thread that turns connections, one connection at a time.
 pub struct Scratch {
@@ -72,8 +27,8 @@ impl Default for Scratch {
     }
 }
 
-/// How much work one job may still do, in bytes read and written. Calls cost too, so that a peer that
-/// sends byte by byte does not get thousands of them.
+/// How much work one job may still do, in bytes read and written. Calls cost too, so that a peer
+/// that sends byte by byte does not get thousands of them.
 pub struct Budget(usize);
 
 impl Budget {
@@ -161,8 +116,9 @@ enum Stage {
     Open(Box<dyn Session>),
     /// The session said its last; it leaves.
     Flushing,
-    /// All has left and the sending side is shut. Closing now, with bytes of the peer unread or on their
-    /// way, would make the kernel send a reset, and that can destroy what the peer has not read yet.
+    /// All has left and the sending side is shut. Closing now, with bytes of the peer unread or on
+    /// their way, would make the kernel send a reset, and that can destroy what the peer has not
+    /// read yet.
     Lingering {
         until: Instant,
     },
@@ -208,7 +164,8 @@ impl Connection {
         }
     }
 
-    /// Does all there is to do: mail, read, handle, write, until it would block or the budget is spent.
+    /// Does all there is to do: mail, read, handle, write, until it would block or the budget is
+    /// spent.
     pub fn turn(&mut self, causes: Causes, means: &mut Means<'_>) -> Turn {
         self.output.borrow_from(&mut means.scratch.output);
         let turn = self.react(causes, means).unwrap_or_else(Turn::Closed);
@@ -275,8 +232,13 @@ impl Connection {
                 self.read(means)?;
             }
             self.tell_shutdown();
-            while self.can_write() && !means.budget.is_spent() {
+            // At least once, however much there was to read: a peer that never pauses gets its
+            // answers.
+            while self.can_write() {
                 self.write(means)?;
+                if means.budget.is_spent() {
+                    break;
+                }
             }
             self.shut_when_flushed(means)?;
             if !self.can_read(means.limits) && !self.can_write() {
@@ -359,19 +321,20 @@ impl Connection {
     }
 
     fn shut_when_flushed(&mut self, means: &Means<'_>) -> Result<(), Ending> {
-        if matches!(self.stage, Stage::Flushing) && self.output.is_empty() {
-            let until = means.now + means.limits.linger_time_max;
-            self.stage = Stage::Lingering { until };
-            self.stream.shutdown(Shutdown::Write).map_err(|_| Ending::Reset)?;
-        }
+        let gone = matches!(self.stage, Stage::Flushing) && self.output.is_empty();
         let enough = self.eof || self.discarded >= means.limits.linger_bytes_max;
-        if enough && matches!(self.stage, Stage::Lingering { .. }) {
+        if enough && (gone || matches!(self.stage, Stage::Lingering { .. })) {
             return Err(Ending::Complete);
+        }
+        if gone {
+            self.stage = Stage::Lingering { until: means.now + means.limits.linger_time_max };
+            self.stream.shutdown(Shutdown::Write).map_err(|_| Ending::Reset)?;
         }
         Ok(())
     }
 
-    /// What had arrived is counted now: a peer that never stops sending would else be read for ever.
+    /// What had arrived is counted now: a peer that never stops sending would else be read for
+    /// ever.
     fn note_what_has_arrived(&mut self) -> Result<(), Ending> {
         let arrived = rustix::io::ioctl_fionread(&self.stream).map_err(|_| Ending::Reset)?;
         self.arrived = Some(arrived);
@@ -379,7 +342,8 @@ impl Connection {
         Ok(())
     }
 
-    /// A session that holds is told before it gets what had arrived: it may hold until the server stops.
+    /// A session that holds is told before it gets what had arrived: it may hold until the server
+    /// stops.
     fn tell_shutdown(&mut self) {
         let read = self.arrived == Some(0) || self.eof;
         let due = self.arrived.is_some() && (read || self.held);
@@ -389,8 +353,8 @@ impl Connection {
         }
     }
 
-    /// Sets the session's clock by what it waits for. While its output is over the limit it is us who do not
-    /// read: that time is not counted against its peer.
+    /// Sets the session's clock by what it waits for. While its output is over the limit it is us
+    /// who do not read: that time is not counted against its peer.
     fn set_wait(&mut self, now: Instant, output_bytes_max: usize) {
         let wait = match &self.stage {
             Stage::Open(session) if self.output.len() < output_bytes_max => session.wait(),

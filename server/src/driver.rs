@@ -1,5 +1,5 @@
-//! Runs sessions on sockets, in one of three ways. Behaviour is the same under all of them; what differs is
-//! where a connection is turned.
+//! Runs sessions on sockets, in one of three ways. Behaviour is the same under all of them; what
+//! differs is where a connection is turned.
 
 mod accept;
 mod alarm;
@@ -41,22 +41,24 @@ pub struct Listener {
     pub service: Arc<dyn Service>,
 }
 
-/// Serves on the calling thread until `life` was asked to stop and all connections are closed, or the time
-/// for that is over. Enters [`Phase::Draining`](crate::lifecycle::Phase::Draining); the other phases are the
-/// caller's.
+/// Serves on the calling thread until `life` was asked to stop and all connections are closed, or
+/// the time for that is over. Enters [`Phase::Draining`](crate::lifecycle::Phase::Draining); the
+/// other phases are the caller's.
 ///
 /// # Errors
-/// What the operating system refuses at start, and a failure to wait for events.
+/// A limit of 0, what the operating system refuses at start, and a failure to wait for events.
 pub fn run(
     driver: Driver,
     listeners: Vec<Listener>,
     limits: &Limits,
     life: &Lifecycle,
 ) -> io::Result<()> {
-    let (runner, descriptors_each) = match driver {
-        Driver::Pool => (Runner::pool(limits.workers)?, 1),
-        Driver::Events => (Runner::Reactor, 1),
-        Driver::Threads => (Runner::Threads, 2),
+    let descriptors_each = if driver == Driver::Threads { 2 } else { 1 };
+    let limits = limits.fitted(descriptors_each)?;
+    let runner = match driver {
+        Driver::Pool => Runner::pool(limits.workers),
+        Driver::Events => Runner::Reactor,
+        Driver::Threads => Runner::Threads,
     };
-    Reactor::new(runner, listeners, limits.fitted(descriptors_each)?)?.run(life)
+    Reactor::new(runner, listeners, limits)?.run(life)
 }

@@ -1,5 +1,5 @@
-//! The smallest service: a line comes in, the same line goes out. It shows what a service is, and is what the
-//! drivers are tried with. It waits for nobody and keeps nothing.
+//! The smallest service: a line comes in, the same line goes out. It shows what a service is, and
+//! is what the drivers are tried with. It waits for nobody and keeps nothing.
 
 use std::net::IpAddr;
 use std::time::Duration;

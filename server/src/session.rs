@@ -29,7 +29,9 @@ pub enum Input<'a> {
 pub enum Mail {
     /// Something this session waits for may have happened.
     News,
-    /// The server stops: all bytes that had arrived were handed in, finish those and close.
+    /// The server stops: all bytes that had arrived were handed in, finish those and close. A
+    /// session that holds is told at once, and gets what had arrived when it goes on. Later bytes
+    /// never come.
     Shutdown,
 }
 
@@ -39,7 +41,9 @@ pub enum Mail {
 pub enum Flow {
     /// Go on reading.
     Continue,
-    /// No more bytes until there was mail or the output is drained.
+    /// No more bytes until there was mail or the output is drained, and that was answered with
+    /// [`Flow::Continue`]. An empty output is not drained again: who holds without output waits
+    /// for mail.
     Hold,
     /// Flush the output, shut the sending side, drain the peer briefly, close.
     Close,

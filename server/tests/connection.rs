@@ -1,5 +1,5 @@
-//! What one turn of a connection does, with a real socket, a session that notes what it is given, and a clock
-//! of the test's own. No driver and no thread: each turn is the test's.
+//! What one turn of a connection does, with a real socket, a session that notes what it is given,
+//! and a clock of the test's own. No driver and no thread: each turn is the test's.
 
 #![allow(
     clippy::unwrap_used,
@@ -221,6 +221,7 @@ fn the_end_is_told_once_and_ends_nothing_while_an_answer_is_owed() {
     }
     assert_eq!(rig.given(), [Given::Bytes(7), Given::Eof]);
     assert_eq!(rig.turn(Causes::MAIL), Turn::Closed(Ending::Complete));
+    drop(rig.connection);
     let mut answer = String::new();
     rig.client.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "owed");

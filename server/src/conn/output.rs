@@ -49,14 +49,16 @@ impl Output {
         }
     }
 
-    /// Takes over the thread's empty buffer when it has none of its own. So an idle connection has none.
+    /// Takes over the thread's empty buffer when it has none of its own. So an idle connection has
+    /// none.
     pub(super) fn borrow_from(&mut self, spare: &mut Vec<u8>) {
         if self.bytes.capacity() == 0 {
             std::mem::swap(&mut self.bytes, spare);
         }
     }
 
-    /// Gives an empty buffer back to the thread, or to the allocator when the thread has one or it is over `kept_max`.
+    /// Gives an empty buffer back to the thread, or to the allocator when the thread has one or it
+    /// is over `kept_max`.
     pub(super) fn return_to(&mut self, spare: &mut Vec<u8>, kept_max: usize) {
         if !self.is_empty() {
             return;
@@ -73,8 +75,8 @@ impl Output {
             self.bytes.clear();
             self.written = 0;
         } else if self.written > self.bytes.len() / 2 {
-            // A reader that is always a little behind would otherwise let the written part grow for ever. Each
-            // byte is moved at most once for each byte that left.
+            // A reader that is always a little behind would otherwise let the written part grow for
+            // ever. Each byte is moved at most once for each byte that left.
             self.bytes.drain(..self.written);
             self.written = 0;
         }

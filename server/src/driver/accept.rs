@@ -1,5 +1,5 @@
-//! The listeners and those who wait to be let in. Knows no session in progress: the reactor says how much
-//! room there is and takes newcomers out.
+//! The listeners and those who wait to be let in. Knows no session in progress: the reactor says
+//! how much room there is and takes newcomers out.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -21,6 +21,8 @@ pub(super) struct Entrance {
     busy_time: Duration,
     /// Set while the process or the system has no descriptor left.
     paused_until: Option<Instant>,
+    /// That was said, and nobody could be accepted since.
+    pause_logged: bool,
 }
 
 struct Door {
@@ -51,6 +53,7 @@ impl Entrance {
             waiting_max: limits.newcomers_max,
             busy_time: limits.busy_time,
             paused_until: None,
+            pause_logged: false,
         })
     }
 
@@ -68,18 +71,19 @@ impl Entrance {
         self.paused_until = None;
     }
 
-    /// Accepts some, one of each door in turn, so that neither one door nor all of them hold the reactor.
+    /// Accepts some, one of each door in turn, so that neither one door nor all of them hold the
+    /// reactor.
     pub(super) fn gather(&mut self, room: usize, now: Instant) {
         if self.paused_until.is_some_and(|until| now < until) {
             return;
         }
-        let was_paused = self.paused_until.take().is_some();
+        self.paused_until = None;
         for index in (0..self.doors.len()).cycle().take(ACCEPTS_PER_ROUND_MAX) {
             if self.waiting.len() >= room.saturating_add(self.waiting_max) {
                 return;
             }
             if let Err(error) = self.accept(index, now) {
-                if !was_paused {
+                if !std::mem::replace(&mut self.pause_logged, true) {
                     log::warn!("action: accept | result: in_progress | reason: {error}");
                 }
                 self.paused_until = Some(now + ACCEPT_PAUSE);
@@ -88,14 +92,16 @@ impl Entrance {
         }
     }
 
-    /// The first in the row, for whom there is room.
-    pub(super) fn welcome(&mut self) -> Option<Newcomer> {
-        self.waiting.pop_front()
+    /// Those who came first, for whom there is room.
+    pub(super) fn welcome(&mut self, room: usize) -> Vec<Newcomer> {
+        self.waiting.drain(..room.min(self.waiting.len())).collect()
     }
 
-    /// The first in the row, if nobody should wait as long.
-    pub(super) fn turn_away(&mut self, now: Instant) -> Option<Newcomer> {
-        self.waiting.pop_front_if(|first| first.since + self.busy_time <= now)
+    /// Those who waited as long as anybody should, up to `most`.
+    pub(super) fn turn_away(&mut self, most: usize, now: Instant) -> Vec<Newcomer> {
+        let tired = |newcomer: &&Newcomer| newcomer.since + self.busy_time <= now;
+        let count = self.waiting.iter().take(most).take_while(tired).count();
+        self.waiting.drain(..count).collect()
     }
 
     /// Whether somebody waits for another to leave.
@@ -104,14 +110,14 @@ impl Entrance {
     }
 
     /// When there is something to do though nobody comes or leaves.
-    pub(super) fn next(&self, room: usize, may_dismiss: bool, now: Instant) -> Option<Instant> {
+    pub(super) fn next(&self, room: usize, farewells: usize, now: Instant) -> Option<Instant> {
         if room > 0 && !self.waiting.is_empty() {
             return Some(now);
         }
         let accepts = self.doors.iter().any(|door| door.ready)
             && self.waiting.len() < room.saturating_add(self.waiting_max);
         let accepts = accepts.then(|| self.paused_until.unwrap_or(now));
-        let busy = self.waiting.front().filter(|_| may_dismiss);
+        let busy = self.waiting.front().filter(|_| farewells > 0);
         let busy = busy.map(|first| first.since + self.busy_time);
         accepts.into_iter().chain(busy).min()
     }
@@ -134,6 +140,7 @@ impl Entrance {
                 let (stream, service) = (TcpStream::from(stream), Arc::clone(&door.service));
                 let peer = Peer { address };
                 self.waiting.push_back(Newcomer { stream, peer, service, since: now });
+                self.pause_logged = false;
                 Ok(())
             }
             Err(error) => match io::Error::from(error) {
@@ -148,8 +155,8 @@ impl Entrance {
     }
 }
 
-/// Linux hands a connection's own network errors to accept. Whatever else it says, we pause: trying again at
-/// once would spin.
+/// Linux hands a connection's own network errors to accept. Whatever else it says, we pause: trying
+/// again at once would spin.
 fn is_of_the_peer(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -163,7 +170,8 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     )
 }
 
-/// On Linux an accepted socket has the options of its listener. Setting them there spares five calls each.
+/// On Linux an accepted socket has the options of its listener. Setting them there spares five
+/// calls each.
 fn set_options(socket: &TcpListener, limits: &Limits) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let socket = SockRef::from(socket);
@@ -184,3 +192,66 @@ fn whole_seconds(time: Duration) -> Duration {
 const ACCEPTS_PER_ROUND_MAX: usize = 64;
 /// How long accepting rests without descriptors when nobody leaves.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::echo::Echo;
+
+    fn entrance(limits: &Limits, n_doors: usize) -> (Entrance, Vec<SocketAddr>) {
+        let sockets = (0..n_doors).map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let sockets: Vec<_> = sockets.collect();
+        let addresses = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
+        let listen = |socket| Listener { socket, service: Arc::new(Echo::default()) as _ };
+        let listeners = sockets.into_iter().map(listen).collect();
+        let mut entrance = Entrance::new(listeners, limits).unwrap();
+        (0..n_doors).for_each(|door| entrance.knocked(door));
+        (entrance, addresses)
+    }
+
+    #[test]
+    fn an_accepted_socket_has_its_listener_s_options() {
+        let limits = Limits::default();
+        let (mut entrance, addresses) = entrance(&limits, 1);
+        let _client = TcpStream::connect(addresses[0]).unwrap();
+        entrance.gather(1, Instant::now());
+        let newcomers = entrance.welcome(1);
+        let socket = SockRef::from(&newcomers[0].stream);
+        assert!(socket.nonblocking().unwrap());
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(15));
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(limits.peer_time_max));
+    }
+
+    #[test]
+    fn a_crowd_at_one_door_waits_its_turn_and_does_not_block_the_other() {
+        let limits = Limits { newcomers_max: 0, ..Limits::default() };
+        let (mut entrance, addresses) = entrance(&limits, 2);
+        let _crowd: Vec<_> = (0..100).map(|_| TcpStream::connect(addresses[0]).unwrap()).collect();
+        let lonely = TcpStream::connect(addresses[1]).unwrap();
+        let now = Instant::now();
+        entrance.gather(usize::MAX, now);
+        let first = entrance.welcome(usize::MAX);
+        assert!(first.len() < 100, "{} accepted in one round", first.len());
+        let lonely = lonely.local_addr().unwrap();
+        assert!(first.iter().any(|newcomer| newcomer.peer.address == lonely));
+        assert_eq!(entrance.next(usize::MAX, 1, now), Some(now), "the others are not forgotten");
+    }
+
+    #[test]
+    fn newcomers_wait_in_a_row_of_bounded_length_and_are_turned_away_in_order() {
+        let busy_time = Duration::from_secs(1);
+        let limits = Limits { newcomers_max: 2, busy_time, ..Limits::default() };
+        let (mut entrance, addresses) = entrance(&limits, 1);
+        let _crowd: Vec<_> = (0..3).map(|_| TcpStream::connect(addresses[0]).unwrap()).collect();
+        let now = Instant::now();
+        entrance.gather(0, now);
+        assert_eq!(entrance.waiting.len(), 2);
+        assert_eq!(entrance.turn_away(9, now).len(), 0);
+        assert_eq!(entrance.next(0, 1, now), Some(now + busy_time));
+        assert_eq!(entrance.next(0, 0, now), None, "nobody can be told before one leaves");
+        assert_eq!(entrance.turn_away(1, now + busy_time).len(), 1);
+        assert_eq!(entrance.next(0, 1, now), Some(now), "there is a place in the row");
+    }
+}

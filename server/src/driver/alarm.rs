@@ -1,5 +1,6 @@
-//! When the reactor has to look at deadlines. One sweep over all serves them all, at the earliest that is
-//! known; keeping an exact order would cost every turn more than the sweeps cost the reactor.
+//! When the reactor has to look at deadlines. One sweep over all serves them all, at the earliest
+//! that is known; keeping an exact order would cost every turn more than the sweeps cost the
+//! reactor.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -37,15 +38,17 @@ impl Alarm {
         Self { start, next: AtomicU64::new(NEVER.0) }
     }
 
-    /// Sets `deadline`. True when it is before the next sweep: the reactor sleeps too long and must be woken.
+    /// Sets `deadline`. True when it is before the next sweep: the reactor sleeps too long and must
+    /// be woken.
     #[must_use]
     pub(super) fn set(&self, deadline: &Deadline, at: Option<Instant>) -> bool {
         let tick = at.map_or(NEVER, |at| self.tick_after(at));
         if deadline.0.load(Ordering::Relaxed) == tick.0 {
             return false;
         }
-        // A sweep first forgets the next time and then reads the deadlines, here the deadline is stored first
-        // and then the next time read. In one order of all, one of the two sees the other.
+        // A sweep first forgets the next time and then reads the deadlines, here the deadline is
+        // stored first and then the next time read. In one order of all, one of the two sees the
+        // other.
         deadline.0.store(tick.0, Ordering::SeqCst);
         tick.0 < self.next.load(Ordering::SeqCst)
             && tick.0 < self.next.fetch_min(tick.0, Ordering::SeqCst)

@@ -1,7 +1,7 @@
-//! What the threads of one driver share: where a turn goes that nobody owns, and what the reactor is told.
+//! What the threads of one driver share: where a turn goes that nobody owns, and what the reactor
+//! is told.
 
 use std::cell::RefCell;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,7 +41,8 @@ pub(super) struct Inbox {
     pub(super) ready: Vec<Arc<Slot>>,
     /// Closed by another thread.
     pub(super) closed: Vec<Token>,
-    /// The reactor waits for somebody to leave. Else it learns of it when it next has something to do.
+    /// The reactor waits for somebody to leave. Else it learns of it when it next has something to
+    /// do.
     awaits_closed: bool,
 }
 
@@ -87,8 +88,8 @@ impl Hub {
         }
     }
 
-    /// For the reactor, before it sleeps: swaps what came in for the emptied `inbox`, and says whether it is to
-    /// be woken for closed ones from now on.
+    /// For the reactor, before it sleeps: swaps what came in for the emptied `inbox`, and says
+    /// whether it is to be woken for closed ones from now on.
     pub(super) fn collect(&self, inbox: &mut Inbox, awaits_closed: bool) {
         inbox.awaits_closed = awaits_closed;
         std::mem::swap(&mut *self.lock(), inbox);
@@ -114,13 +115,9 @@ impl Hub {
 }
 
 impl Runner {
-    pub(super) fn pool(workers: usize) -> io::Result<Self> {
-        if workers == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a pool of no workers"));
-        }
-        Ok(Self::Pool(
-            threadpool::Builder::new().num_threads(workers).thread_name("worker".into()).build(),
-        ))
+    pub(super) fn pool(workers: usize) -> Self {
+        let pool = threadpool::Builder::new().num_threads(workers).thread_name("worker".into());
+        Self::Pool(pool.build())
     }
 }
 

@@ -13,23 +13,26 @@ pub struct Limits {
     pub workers: usize,
     /// Connections served at a time. Lowered at start when there are not enough descriptors for it.
     pub connections_max: usize,
-    /// Newcomers that are kept waiting when there is no room, and as many again that are being told so. More
-    /// stay in the listeners' backlogs.
+    /// Newcomers that are kept waiting when there is no room, and as many again that are being told
+    /// so. More stay in the listeners' backlogs.
     pub newcomers_max: usize,
     /// How long a newcomer waits for room before it is told that there is none.
     pub busy_time: Duration,
     /// Bytes a connection may read and write before others have their turn.
     pub turn_bytes_max: usize,
-    /// Unwritten output over which no more of the peer's bytes are taken. One answer may go over it.
+    /// Unwritten output over which no more of the peer's bytes are taken. One answer may go over
+    /// it.
     pub output_bytes_max: usize,
     /// How long output may wait with no byte of it leaving.
     pub output_time_max: Duration,
-    /// How long a peer may leave bytes, a keepalive or a closed window unanswered before the kernel gives it
-    /// up. Where it is shorter than `output_time_max` it also bounds a peer that does not read.
+    /// How long a peer may leave bytes, a keepalive or a closed window unanswered before the kernel
+    /// gives it up. Where it is shorter than `output_time_max` it also bounds a peer that does not
+    /// read.
     pub peer_time_max: Duration,
     /// How long a peer has to close after it got our end.
     pub linger_time_max: Duration,
-    /// How many bytes of a peer are thrown away after its session closed, so that its last answer arrives.
+    /// How many bytes of a peer are thrown away after its session closed, so that its last answer
+    /// arrives.
     pub linger_bytes_max: usize,
     /// How long connections have to finish what is owed when the server stops.
     pub drain_time_max: Duration,
@@ -54,14 +57,31 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// These limits, with no more connections than there are descriptors for once the soft limit on them is
-    /// raised to the hard one. Each connection takes `descriptors_each`.
+    /// These limits, with no more connections than there are descriptors for once the soft limit on
+    /// them is raised to the hard one. Each connection takes `descriptors_each`.
     pub(super) fn fitted(&self, descriptors_each: usize) -> io::Result<Self> {
+        self.check()?;
         let mut fitted = self.clone();
         if let Some(descriptors) = raise_descriptor_limit()? {
             fitted.fit(descriptors, descriptors_each);
         }
         Ok(fitted)
+    }
+
+    /// With one of these at 0 nothing would ever be served.
+    fn check(&self) -> io::Result<()> {
+        let limits = [
+            ("workers", self.workers),
+            ("connections_max", self.connections_max),
+            ("turn_bytes_max", self.turn_bytes_max),
+            ("output_bytes_max", self.output_bytes_max),
+        ];
+        match limits.into_iter().find(|(_, limit)| *limit == 0) {
+            Some((name, _)) => {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is 0")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn fit(&mut self, descriptors: usize, descriptors_each: usize) {
@@ -70,8 +90,8 @@ impl Limits {
         if self.connections_max > room {
             let (wanted, given) = (self.connections_max, room.max(1));
             log::warn!(
-                "action: limit_connections | result: in_progress | wanted: {wanted} | given: {given} | \
-                 descriptors: {descriptors}"
+                "action: limit_connections | result: in_progress | wanted: {wanted} | \
+                 given: {given} | descriptors: {descriptors}"
             );
             self.connections_max = given;
         }

@@ -1,5 +1,6 @@
-//! Watches all sockets of a server: lets newcomers in, tells slots what happened to their sockets, looks at
-//! their deadlines, and ends them when the server stops. Reads and writes no connection itself.
+//! Watches all sockets of a server: lets newcomers in, tells slots what happened to their sockets,
+//! looks at their deadlines, and ends them when the server stops. Reads and writes no connection
+//! itself.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,7 +16,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::accept::{Entrance, Newcomer};
 use super::alarm::Alarm;
 use super::hub::{Hub, Inbox, Runner};
-use super::slot::{Outcome, Slot, discard, log_panic};
+use super::slot::{Outcome, Slot, log_panic};
 use super::slots::Slots;
 use super::{Limits, Listener, threads};
 use crate::conn::{Causes, Connection, Scratch};
@@ -120,7 +121,7 @@ impl Reactor {
         let ready = (!self.ready.is_empty()).then_some(now);
         let sweep = self.hub.alarm.next().map(|at| at.max(self.swept + SWEEP_PAUSE));
         let stage = match &self.stage {
-            Stage::Serving(entrance) => entrance.next(self.room(), self.may_dismiss(), now),
+            Stage::Serving(entrance) => entrance.next(self.room(), self.room_for_farewells(), now),
             Stage::Draining { until } | Stage::Aborting { until } => Some(*until),
         };
         [ready, sweep, stage].into_iter().flatten().min()
@@ -141,7 +142,8 @@ impl Reactor {
         }
     }
 
-    /// As [`Slot::due`], without the way around through the hub where the turn is this thread's anyway.
+    /// As [`Slot::due`], without the way around through the hub where the turn is this thread's
+    /// anyway.
     fn due(&mut self, slot: Arc<Slot>, causes: Causes) {
         if slot.schedule.due(causes) {
             self.hand_over(slot);
@@ -155,7 +157,8 @@ impl Reactor {
         }
     }
 
-    /// One turn for each that is ready now. Who becomes ready meanwhile comes after the next look at the sockets.
+    /// One turn for each that is ready now. Who becomes ready meanwhile comes after the next look
+    /// at the sockets.
     fn turn_ready(&mut self) {
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else { return };
@@ -209,23 +212,21 @@ impl Reactor {
         self.hub.limits.connections_max.saturating_sub(self.slots.served())
     }
 
-    fn may_dismiss(&self) -> bool {
-        self.slots.farewells() < self.hub.limits.newcomers_max
+    fn room_for_farewells(&self) -> usize {
+        self.hub.limits.newcomers_max.saturating_sub(self.slots.farewells())
     }
 
     /// Lets newcomers in while there is room, and sends those away that waited long enough.
     fn admit(&mut self, now: Instant) {
-        let room = self.room();
+        let (room, farewells) = (self.room(), self.room_for_farewells());
         let Stage::Serving(entrance) = &mut self.stage else { return };
         entrance.gather(room, now);
-        for _ in 0..room {
-            let Stage::Serving(entrance) = &mut self.stage else { return };
-            let Some(newcomer) = entrance.welcome() else { return };
+        let welcome = entrance.welcome(room);
+        let refused = entrance.turn_away(farewells, now);
+        for newcomer in welcome {
             self.open(newcomer, now);
         }
-        while self.may_dismiss() {
-            let Stage::Serving(entrance) = &mut self.stage else { return };
-            let Some(newcomer) = entrance.turn_away(now) else { return };
+        for newcomer in refused {
             self.dismiss(newcomer);
         }
     }
@@ -234,11 +235,12 @@ impl Reactor {
         let Newcomer { stream, peer, service, .. } = newcomer;
         let Some(slot) = self.make_slot(false) else { return };
         let mailbox = Mailbox::new(Arc::clone(&slot) as Arc<dyn Wake>);
-        match catch_unwind(AssertUnwindSafe(|| service.open(peer, mailbox))) {
-            Ok(session) => {
+        let open = || Connection::open(stream, peer, service.open(peer, mailbox), now);
+        match catch_unwind(AssertUnwindSafe(open)) {
+            Ok(connection) => {
                 let (ip, name) = (peer.address.ip(), service.name());
                 log::debug!("action: accept | result: success | ip: {ip} | service: {name}");
-                self.install(slot, Connection::open(stream, peer, session, now));
+                self.install(slot, connection);
             }
             Err(panic) => {
                 log_panic(peer, &*panic);
@@ -279,31 +281,27 @@ impl Reactor {
     /// Starts a connection in a slot whose turn this thread owns.
     fn install(&mut self, slot: Arc<Slot>, connection: Connection) {
         let (token, ip) = (slot.token, connection.peer().address.ip());
-        let socket = connection.as_fd().as_raw_fd();
-        let deadline = connection.deadline();
-        slot.put(connection);
         let started = match self.hub.runner {
-            Runner::Threads => threads::spawn(Arc::clone(&self.hub), Arc::clone(&slot)),
-            Runner::Pool(_) | Runner::Reactor => {
-                // Whether it is before the next sweep: this thread looks before it sleeps.
-                let _ = self.hub.alarm.set(&slot.deadline, deadline);
-                let registry = self.poll.registry();
-                registry.register(&mut SourceFd(&socket), token, Interest::READABLE)
-            }
+            Runner::Threads => threads::spawn(Arc::clone(&self.hub), slot, connection),
+            Runner::Pool(_) | Runner::Reactor => self.watch(slot, connection),
         };
-        match (started, &self.hub.runner) {
-            (Ok(()), Runner::Threads) => {}
-            (Ok(()), Runner::Pool(_) | Runner::Reactor) => {
-                if !slot.schedule.rest() {
-                    self.hand_over(slot);
-                }
-            }
-            (Err(error), _) => {
-                log::warn!("action: accept | result: fail | ip: {ip} | reason: {error}");
-                discard(slot.take());
-                self.remove(token);
-            }
+        if let Err(error) = started {
+            log::warn!("action: accept | result: fail | ip: {ip} | reason: {error}");
+            self.remove(token);
         }
+    }
+
+    fn watch(&mut self, slot: Arc<Slot>, connection: Connection) -> io::Result<()> {
+        let socket = connection.as_fd().as_raw_fd();
+        let registry = self.poll.registry();
+        registry.register(&mut SourceFd(&socket), slot.token, Interest::READABLE)?;
+        // Whether it is before the next sweep does not matter: this thread looks before it sleeps.
+        let _ = self.hub.alarm.set(&slot.deadline, connection.deadline());
+        slot.put(connection);
+        if !slot.schedule.rest() {
+            self.hand_over(slot);
+        }
+        Ok(())
     }
 
     /// Moves on when the server stops, and when the time for what that takes is over.
@@ -366,8 +364,9 @@ const WAKE: Token = Token(usize::MAX);
 const DOOR_FIRST: usize = usize::MAX / 2;
 /// How many events one look at the sockets brings.
 const EVENTS_PER_ROUND_MAX: usize = 1024;
-/// How long deadlines are not looked at again: what a sweep over many connections may cost. A deadline can be
-/// told that much late.
+/// How long deadlines are not looked at again: what a sweep over many connections may cost. A
+/// deadline can be told that much late.
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
-/// How long workers have to drop what they hold after the drain time. Only a session that does not return takes it.
+/// How long workers have to drop what they hold after the drain time. Only a session that does not
+/// return takes it.
 const ABORT_TIME_MAX: Duration = Duration::from_secs(1);

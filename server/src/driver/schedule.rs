@@ -1,5 +1,5 @@
-//! Sees to it that no two threads turn one thing at a time, and that no cause to turn it is lost. Knows
-//! neither connection nor queue.
+//! Sees to it that no two threads turn one thing at a time, and that no cause to turn it is lost.
+//! Knows neither connection nor queue.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,7 +27,8 @@ impl Schedule {
         Causes::from_bits(self.0.swap(SCHEDULED, Ordering::AcqRel) & !SCHEDULED)
     }
 
-    /// For the owner: gives the turn up. False when a cause came in meanwhile; it is still the owner's then.
+    /// For the owner: gives the turn up. False when a cause came in meanwhile; it is still the
+    /// owner's then.
     #[must_use]
     pub(super) fn rest(&self) -> bool {
         self.0.compare_exchange(SCHEDULED, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
@@ -58,7 +59,8 @@ mod tests {
         assert!(schedule.rest());
     }
 
-    /// Two threads wake, two turn. Each wake is preceded by a count that the turn after it must see.
+    /// Two threads wake, two turn. Each wake is preceded by a count that the turn after it must
+    /// see.
     #[test]
     fn no_wake_is_lost_and_no_two_threads_turn_at_once() {
         const WAKES: u64 = 100_000;

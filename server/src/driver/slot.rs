@@ -1,6 +1,8 @@
-//! The place of one connection in a driver: how it is woken, turned by one thread at a time, and given up.
+//! The place of one connection in a driver: how it is woken, turned by one thread at a time, and
+//! given up.
 
 use std::any::Any;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,17 +18,17 @@ use super::schedule::Schedule;
 use crate::conn::{Budget, Causes, Connection, Ending, Means, Scratch, Turn};
 use crate::session::{Peer, Wake};
 
-/// Where a connection lives. Mailboxes, queues and the reactor point to it, and it outlives the connection
-/// as long as they do.
+/// Where a connection lives. Mailboxes, queues and the reactor point to it, and it outlives the
+/// connection as long as they do.
 pub(super) struct Slot {
     pub(super) token: Token,
     pub(super) schedule: Schedule,
     pub(super) deadline: Deadline,
-    /// Locked by who owns the turn, so never contended. It is taken out when the connection closes: that also
-    /// breaks the circle slot -> connection -> session -> mailbox -> slot.
+    /// Locked by who owns the turn, so never contended. It is taken out when the connection closes:
+    /// that also breaks the circle slot -> connection -> session -> mailbox -> slot.
     connection: Mutex<Option<Connection>>,
-    /// The reactor is asked for room to write only after a write found none: edges for it would else come
-    /// with every packet.
+    /// The reactor is asked for room to write only after a write found none: edges for it would
+    /// else come with every packet.
     watches_writing: AtomicBool,
     /// What a connection's own thread waits on, beside its socket. Only under `threads`.
     pub(super) bell: Option<OwnedFd>,
@@ -64,11 +66,6 @@ impl Slot {
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
     }
 
-    /// For the owner of the turn.
-    pub(super) fn take(&self) -> Option<Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
     /// Adds causes, from any thread.
     pub(super) fn due(&self, causes: Causes) {
         if self.schedule.due(causes)
@@ -78,20 +75,22 @@ impl Slot {
         }
     }
 
-    /// Turns the connection until nothing is left to do or the budget is spent. For the owner of the turn.
+    /// Turns the connection until nothing is left to do or the budget is spent. For the owner of
+    /// the turn.
     pub(super) fn run(&self, hub: &Hub, scratch: &mut Scratch) -> Outcome {
         let mut place = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(connection) = place.as_mut() else { return Outcome::Closed };
+        let peer = connection.peer();
         let settle = |connection: &Connection| self.settle(connection, hub);
         let outcome = advance(connection, &self.schedule, scratch, hub, settle);
         if let Outcome::Closed = outcome {
-            discard(place.take());
+            discard(place.take(), peer);
         }
         outcome
     }
 
     /// Before the turn is given up: what the reactor must watch for.
-    fn settle(&self, connection: &Connection, hub: &Hub) -> std::io::Result<()> {
+    fn settle(&self, connection: &Connection, hub: &Hub) -> io::Result<()> {
         if hub.alarm.set(&self.deadline, connection.deadline()) {
             hub.wake_reactor();
         }
@@ -111,14 +110,14 @@ impl Wake for Slot {
     }
 }
 
-/// The turn loop, for the owner of the turn: takes the causes, acts on them, and goes idle only if none came
-/// in meanwhile. `settle` is called each time before it would go idle.
+/// The turn loop, for the owner of the turn: takes the causes, acts on them, and goes idle only if
+/// none came in meanwhile. `settle` is called each time before it would go idle.
 pub(super) fn advance(
     connection: &mut Connection,
     schedule: &Schedule,
     scratch: &mut Scratch,
     hub: &Hub,
-    settle: impl Fn(&Connection) -> std::io::Result<()>,
+    settle: impl Fn(&Connection) -> io::Result<()>,
 ) -> Outcome {
     let limits = &hub.limits;
     let peer = connection.peer();
@@ -149,11 +148,8 @@ fn closed(peer: Peer, ending: Ending) -> Outcome {
 }
 
 /// Drops what is left of a connection. A session that panicked once may do so again.
-pub(super) fn discard(connection: Option<Connection>) {
-    let peer = connection.as_ref().map(Connection::peer);
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(connection)))
-        && let Some(peer) = peer
-    {
+pub(super) fn discard(connection: Option<Connection>, peer: Peer) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(connection))) {
         log_panic(peer, &*panic);
     }
 }

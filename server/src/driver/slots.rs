@@ -1,5 +1,5 @@
-//! All slots of a server by number. Knows how many connections are served, and how many are only told
-//! that there is no room.
+//! All slots of a server by number. Knows how many connections are served, and how many are only
+//! told that there is no room.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The driver `threads`: each connection has its own thread, which waits on its own poll of socket and bell.
-//! Accepting, limits and the end are the reactor's, as under the other drivers.
+//! The driver `threads`: each connection has its own thread, which waits on its own poll of socket
+//! and bell. Accepting, limits and the end are the reactor's, as under the other drivers.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,28 +26,31 @@ pub(super) fn ring(slot: &Slot) {
     }
 }
 
-/// Gives a slot, whose turn the caller owns, to a thread of its own.
-pub(super) fn spawn(hub: Arc<Hub>, slot: Arc<Slot>) -> io::Result<()> {
+/// Gives a connection, and the slot it is woken through, a thread of their own.
+pub(super) fn spawn(hub: Arc<Hub>, slot: Arc<Slot>, connection: Connection) -> io::Result<()> {
     let thread = thread::Builder::new().name("connection".into()).stack_size(THREAD_STACK_BYTES);
     thread.spawn(move || {
-        serve(&hub, &slot);
+        serve(&hub, &slot, connection);
         hub.report_closed(slot.token);
     })?;
     Ok(())
 }
 
-fn serve(hub: &Hub, slot: &Slot) {
-    let Some(mut connection) = slot.take() else { return };
+fn serve(hub: &Hub, slot: &Slot, mut connection: Connection) {
     let mut scratch = Scratch::default();
     loop {
         match advance(&mut connection, &slot.schedule, &mut scratch, hub, |_| Ok(())) {
             Outcome::Rest => {
                 let causes = wait(&connection, slot, hub).unwrap_or(Causes::ABORT);
-                // Whether the turn was at rest or somebody has just taken it and rings: only this thread turns it.
+                // Whether the turn was at rest or somebody has just taken it and rings: only this
+                // thread turns it.
                 let _ = slot.schedule.due(causes);
             }
             Outcome::Again => thread::yield_now(),
-            Outcome::Closed => return discard(Some(connection)),
+            Outcome::Closed => {
+                let peer = connection.peer();
+                return discard(Some(connection), peer);
+            }
         }
     }
 }
@@ -95,5 +98,6 @@ fn time_until(at: Instant) -> Timespec {
     }
 }
 
-/// Sessions keep their data on the heap; this is what a turn, a log line and a panic's backtrace take.
+/// Sessions keep their data on the heap; this is what a turn, a log line and a panic's backtrace
+/// take.
 const THREAD_STACK_BYTES: usize = 256 * 1024;

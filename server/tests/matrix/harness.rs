@@ -56,8 +56,8 @@ impl Drop for Server {
     }
 }
 
-/// The standard library's backlog of 128 overflows when the test's threads hold the processors, and then the
-/// kernel makes a client wait for a second.
+/// The standard library's backlog of 128 overflows when the test's threads hold the processors, and
+/// then the kernel makes a client wait for a second.
 fn listen() -> TcpListener {
     let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();

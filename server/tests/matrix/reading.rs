@@ -2,14 +2,14 @@
 
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::thread;
 
 use bolillero_server::driver::Driver;
 use bolillero_server::echo::Echo;
 use bolillero_server::session::{Flow, Input};
 
-use crate::harness::Server;
+use crate::harness::{Client, Server};
 use crate::limits;
 use crate::sessions::{Bulk, On, Script};
 
@@ -59,42 +59,70 @@ pub(crate) fn large_answers_to_a_slow_reader_are_held_one_at_a_time(driver: Driv
     assert_eq!(output_bytes.load(Ordering::Relaxed), ANSWER_BYTES);
 }
 
-/// Takes longer over its bytes than a peer takes to send them, and is never 0.
-fn chew(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(1, |sum, _| (0..10).fold(sum, |sum: u32, step| sum.rotate_left(step)))
-}
-
 pub(crate) fn two_peers_that_never_pause_do_not_hold_both_workers(driver: Driver) {
-    let open = |_| {
-        On(|input: Input<'_>, out: &mut Vec<u8>| match input {
-            Input::Bytes(b"ping\n") => {
-                out.extend_from_slice(b"ping\n");
-                Flow::Continue
+    let floods = Arc::new([Flood::default(), Flood::default()]);
+    let taken = Arc::clone(&floods);
+    let open = move |_| {
+        let floods = Arc::clone(&taken);
+        On(move |input: Input<'_>, out: &mut Vec<u8>| {
+            let Input::Bytes(bytes) = input else { return Flow::Close };
+            match floods.get(usize::from(bytes[0])) {
+                Some(flood) => flood.take(bytes.len()),
+                None => out.extend_from_slice(bytes),
             }
-            Input::Bytes(bytes) if std::hint::black_box(chew(bytes)) == 0 => Flow::Hold,
-            Input::Bytes(_) => Flow::Continue,
-            _ => Flow::Close,
+            Flow::Continue
         })
     };
     let server = Server::start(driver, Script(open), limits());
-    let over = AtomicBool::new(false);
-    let mut calm = server.connect();
     thread::scope(|scope| {
-        for mut client in [server.connect(), server.connect()] {
-            client.exchange(b"ping\n");
-            let over = &over;
-            scope.spawn(move || {
-                while !over.load(Ordering::Relaxed) {
-                    client.send(&[0; 64 * 1024]);
-                }
-            });
+        let _over = floods.each_ref().map(EndOfFlood);
+        for (number, flood) in (0..).zip(&*floods) {
+            let mut client = server.connect();
+            scope.spawn(move || flood.feed(&mut client, number));
         }
-        let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for _ in 0..20 {
-                calm.exchange(b"ping\n");
-            }
-        }));
-        over.store(true, Ordering::Relaxed);
-        served.unwrap();
+        let mut calm = server.connect();
+        for _ in 0..20 {
+            calm.exchange(b"ping\n");
+        }
     });
 }
+
+/// A peer that never pauses. Its session waits until much more has come, so that a turn ends with
+/// its budget or never.
+#[derive(Default)]
+struct Flood {
+    /// Bytes that were sent and not yet taken, as far as they are counted yet.
+    bytes: AtomicI64,
+    over: AtomicBool,
+}
+
+impl Flood {
+    fn feed(&self, client: &mut Client, number: u8) {
+        let chunk = [number; 4096];
+        while !self.over.load(Ordering::Acquire) {
+            client.send(&chunk);
+            self.bytes.fetch_add(4096, Ordering::AcqRel);
+        }
+    }
+
+    fn take(&self, count: usize) {
+        self.bytes.fetch_sub(count.try_into().unwrap(), Ordering::AcqRel);
+        while self.bytes.load(Ordering::Acquire) < WAITING_BYTES
+            && !self.over.load(Ordering::Acquire)
+        {
+            thread::yield_now();
+        }
+    }
+}
+
+/// Ends a flood, also when the test fails.
+struct EndOfFlood<'a>(&'a Flood);
+
+impl Drop for EndOfFlood<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Release);
+    }
+}
+
+/// More than one read takes, and less than the kernel takes of a peer that is not read.
+const WAITING_BYTES: i64 = 256 * 1024;

@@ -25,11 +25,10 @@ pub(crate) fn idle_connections_do_not_keep_others_from_being_served(driver: Driv
 
 pub(crate) fn a_newcomer_without_room_is_told_so(driver: Driver) {
     let busy_time = Duration::from_millis(50);
-    let server = Server::start(
-        driver,
-        Echo::default(),
-        Limits { connections_max: 2, busy_time, ..limits() },
-    );
+    // However late this thread sends, the answer must not be lost to a reset.
+    let linger_time_max = PATIENCE;
+    let limits = Limits { connections_max: 2, busy_time, linger_time_max, ..limits() };
+    let server = Server::start(driver, Echo::default(), limits);
     let mut inside = [server.connect(), server.connect()];
     for client in &mut inside {
         client.exchange(b"inside\n");

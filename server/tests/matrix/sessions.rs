@@ -41,7 +41,8 @@ impl<F: FnMut(Input<'_>, &mut Vec<u8>) -> Flow + Send> Session for On<F> {
     }
 }
 
-/// Answers each byte with as many bytes as it is told, one answer at a time, and notes how much output there was.
+/// Answers each byte with as many bytes as it is told, one answer at a time, and notes how much
+/// output there was.
 pub(crate) struct Bulk {
     pub(crate) answer_bytes: usize,
     pub(crate) output_bytes: Arc<AtomicUsize>,
@@ -69,7 +70,8 @@ impl Session for Bulk {
     }
 }
 
-/// Echoes lines. From the first byte of a line to its last, and from a line to the next, are two waits.
+/// Echoes lines. From the first byte of a line to its last, and from a line to the next, are two
+/// waits.
 pub(crate) struct Timed {
     pub(crate) line: Vec<u8>,
     pub(crate) n_lines: u64,

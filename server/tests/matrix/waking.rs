@@ -14,7 +14,8 @@ use crate::harness::{Client, PATIENCE, Server};
 use crate::limits;
 use crate::sessions::{Life, On, Script, Timed, life};
 
-/// A server with one client. Its session tells the client the version whenever it is woken and the version moved.
+/// A server with one client. Its session tells the client the version whenever it is woken and the
+/// version moved.
 struct Followed {
     client: Client,
     mailbox: Mailbox,
