@@ -1,0 +1,96 @@
+//! Who may know what: read from the sources, so that a convenient shortcut fails a test.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Names that make a file touch sockets, clocks, threads or files.
+const SOCKETS: [&str; 4] = ["TcpStream", "TcpListener", "socket2", "rustix::net"];
+const CLOCKS: [&str; 3] = ["Instant", "SystemTime", "thread::"];
+const FILES: [&str; 3] = ["std::fs", "fs::File", "File::open"];
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(folder);
+    let mut found = Vec::new();
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push((path.clone(), code_of(&fs::read_to_string(&path).unwrap())));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources in {folder}");
+    found
+}
+
+/// A file without its comments and its tests.
+fn code_of(text: &str) -> String {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).fold(
+        String::new(),
+        |mut code, line| {
+            code.push_str(line);
+            code.push('\n');
+            code
+        },
+    )
+}
+
+/// Holds that of the sources in `folder` only those whose path contains one of `allowed` use one of `names`.
+fn check(folder: &str, names: &[&str], allowed: &[&str]) {
+    for (path, code) in sources(folder) {
+        let path = path.display().to_string();
+        if allowed.iter().any(|part| path.contains(part)) {
+            continue;
+        }
+        for name in names {
+            assert!(!code.contains(name), "{path} uses {name}");
+        }
+    }
+}
+
+#[test]
+fn the_protocol_does_no_input_or_output_of_its_own() {
+    check("protocol/src", &SOCKETS, &[]);
+    check("protocol/src", &FILES, &[]);
+    check("protocol/src", &["Instant", "SystemTime", "std::thread", "println!", "print!"], &[]);
+}
+
+#[test]
+fn only_connections_and_drivers_know_sockets() {
+    let allowed = ["/conn", "/driver", "server/src/server.rs"];
+    check("server/src", &SOCKETS, &allowed);
+    check("client/src", &SOCKETS, &["/connect.rs"]);
+}
+
+#[test]
+fn only_conn_reads_and_writes_a_connections_socket() {
+    check("server/src/driver", &[".read(", ".write(", ".write_all(", ".flush("], &[]);
+}
+
+#[test]
+fn sessions_and_the_state_see_no_clock_thread_or_file() {
+    for file in [
+        "session.rs",
+        "lottery.rs",
+        "lottery/session.rs",
+        "lottery/answers.rs",
+        "lottery/state.rs",
+        "echo.rs",
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
+        let code = code_of(&fs::read_to_string(&path).unwrap());
+        for name in CLOCKS.iter().chain(&FILES).chain(&SOCKETS) {
+            assert!(!code.contains(name), "{file} uses {name}");
+        }
+    }
+}
+
+#[test]
+fn only_the_disk_touches_the_ledgers_files() {
+    check("server/src/ledger", &FILES, &["/disk.rs"]);
+    check("server/src/ledger", &["sync_data", "sync_all", "write_all_at"], &["/disk.rs"]);
+}
