@@ -15,8 +15,9 @@ use configparser::ini::Ini;
 use log::LevelFilter;
 
 use crate::args::ServeArgs;
-use crate::driver::{Driver, Limits};
+use crate::driver::Driver;
 use crate::ledger::Sizes;
+use crate::limits::Limits;
 use crate::lottery::session::SessionLimits;
 
 /// The file that is read when none is named, if it is there.

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 pub use self::causes::Causes;
 use self::output::{Output, Progress};
-use crate::driver::Limits;
+use crate::limits::Limits;
 use crate::session::{Flow, Input, Mail, Peer, Session, Wait};
 
 /// The buffers of a thread that turns connections, one connection at a time.

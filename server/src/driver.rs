@@ -4,7 +4,6 @@
 mod accept;
 mod alarm;
 mod hub;
-mod limits;
 mod reactor;
 mod schedule;
 mod slot;
@@ -16,9 +15,9 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use self::hub::Runner;
-pub use self::limits::Limits;
 use self::reactor::Reactor;
 use crate::lifecycle::Lifecycle;
+pub use crate::limits::Limits;
 use crate::session::Service;
 
 /// Where connections are turned.

@@ -19,6 +19,7 @@ pub mod failure;
 pub mod log;
 
 pub mod session;
+pub mod limits;
 pub mod conn;
 pub mod driver;
 pub mod echo;

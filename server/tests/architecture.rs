@@ -1,5 +1,7 @@
 //! Who may know what: read from the sources, so that a convenient shortcut fails a test.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on ends there.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -59,7 +59,7 @@ impl Default for Limits {
 impl Limits {
     /// These limits, with no more connections than there are descriptors for once the soft limit on
     /// them is raised to the hard one. Each connection takes `descriptors_each`.
-    pub(super) fn fitted(&self, descriptors_each: usize) -> io::Result<Self> {
+    pub(crate) fn fitted(&self, descriptors_each: usize) -> io::Result<Self> {
         self.check()?;
         let mut fitted = self.clone();
         if let Some(descriptors) = raise_descriptor_limit()? {
