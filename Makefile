@@ -16,7 +16,7 @@ BIN = $(or $(CARGO_TARGET_DIR),target)/release
 .PHONY: help build run data test check
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build both programs, optimised
 	cargo build --release --locked
