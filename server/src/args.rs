@@ -1,6 +1,8 @@
 //! What was typed on the command line: strings and options. What they mean is found in
 //! [`crate::config`].
 
+#![allow(rustdoc::broken_intra_doc_links)] // The comments on options are the text of --help.
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
