@@ -56,13 +56,15 @@ pub struct Waiter {
     mailbox: Mailbox,
     /// The number of the last group that lists it.
     listed_in: u64,
+    /// How often admission had been told of when it was last listed for that.
+    awaits_admission: Option<u64>,
 }
 
 impl Waiter {
     /// A waiter that is told through `mailbox`.
     #[must_use]
     pub fn new(mailbox: Mailbox) -> Self {
-        Self { mailbox, listed_in: 0 }
+        Self { mailbox, listed_in: 0, awaits_admission: None }
     }
 
     /// How it is told.
@@ -144,9 +146,9 @@ impl Ledger {
         Position(self.shared.durable.load(Ordering::Acquire))
     }
 
-    /// Whether there is place in the queue. If not, `mailbox` is told when there is.
+    /// Whether there is place in the queue. If not, the waiter is told when there is.
     #[must_use]
-    pub fn admits(&self, mailbox: &Mailbox) -> bool {
+    pub fn admits(&self, waiter: &mut Waiter) -> bool {
         let bytes_max = self.shared.queued_bytes_max;
         if self.shared.queued_bytes.load(Ordering::Relaxed) < bytes_max {
             return true;
@@ -155,7 +157,7 @@ impl Ledger {
         let mut queue = self.lock();
         let admitted = queue.bytes() < bytes_max;
         if !admitted {
-            queue.await_admission(mailbox.clone());
+            queue.await_admission(waiter);
         }
         admitted
     }

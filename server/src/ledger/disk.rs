@@ -17,6 +17,9 @@ pub trait Disk: Send + Sync {
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
     /// An existing file, for reading.
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
+    /// An existing file, for reading and writing, with a handle of its own: each handle is told once
+    /// of a failed write-back, so two that sync a file must not share one.
+    fn open_to_write(&self, name: &str) -> io::Result<Arc<dyn File>>;
     /// Gives a file another name, replacing one that has it. Durable after [`Disk::sync_directory`].
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -119,6 +122,11 @@ impl Disk for Directory {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(fs::File::open(self.path.join(name))?))
+    }
+
+    fn open_to_write(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let options = fs::OpenOptions::new().read(true).write(true).open(self.path.join(name));
+        Ok(Arc::new(options?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -47,6 +47,8 @@ pub(super) struct Queue {
     bytes: usize,
     last_is_mark: bool,
     awaiting_admission: Vec<Mailbox>,
+    /// The number of times that those were told: nobody is listed twice in between.
+    admissions: u64,
     prepared: VecDeque<Prepared>,
     closed: bool,
     spare_buffer: Vec<u8>,
@@ -63,6 +65,7 @@ impl Queue {
             bytes: 0,
             last_is_mark,
             awaiting_admission: Vec::new(),
+            admissions: 0,
             prepared: VecDeque::new(),
             closed: false,
             spare_buffer: Vec::new(),
@@ -139,17 +142,20 @@ impl Queue {
         self.bytes
     }
 
-    pub(super) fn await_admission(&mut self, mailbox: Mailbox) {
-        self.awaiting_admission.push(mailbox);
+    pub(super) fn await_admission(&mut self, waiter: &mut Waiter) {
+        if waiter.awaits_admission != Some(self.admissions) {
+            waiter.awaits_admission = Some(self.admissions);
+            self.awaiting_admission.push(waiter.mailbox.clone());
+        }
     }
 
     /// Those who may try again, once the queue is below its limit.
     pub(super) fn take_admitted(&mut self, bytes_max: usize) -> Vec<Mailbox> {
-        if self.bytes < bytes_max {
-            std::mem::take(&mut self.awaiting_admission)
-        } else {
-            Vec::new()
+        if self.bytes >= bytes_max {
+            return Vec::new();
         }
+        self.admissions += 1;
+        std::mem::take(&mut self.awaiting_admission)
     }
 
     pub(super) fn add_prepared(&mut self, prepared: Prepared) {

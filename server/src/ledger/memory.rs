@@ -1,21 +1,30 @@
-//! A disk in memory, for tests: it keeps what is durable apart from what is only written, counts
-//! its calls, and fails where it is told to.
+//! A disk in memory, for tests: it keeps what is durable apart from what is only written, records its
+//! calls in order, and fails, loses power or runs out of room where it is told to.
+//!
+//! It fails like Linux does: what a failed sync was about is never made durable by a later one, though
+//! it can still be read, and each handle on the file is told of that failure once.
 
-use std::collections::BTreeMap;
+mod content;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, File};
+pub use content::Done;
+use content::{Change, Content};
 
-/// One call that a disk can be asked for, in the order in which they came.
+/// One call that a disk was asked for. A file is named as it was at that time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// The list of names.
     Names,
     /// A new file.
     Create(String),
-    /// An open file.
+    /// A file opened for reading.
     Open(String),
+    /// A file opened for writing.
+    OpenToWrite(String),
     /// Another name.
     Rename(String, String),
     /// A removed file.
@@ -23,16 +32,21 @@ pub enum Call {
     /// The directory's sync.
     SyncDirectory,
     /// A file's size.
-    Size,
+    Size(String),
     /// Space for a file.
-    Allocate(u64),
+    Allocate(String, u64),
     /// A read at an offset.
-    Read(u64),
+    Read(String, u64),
     /// A write of some bytes at an offset.
-    Write(u64, usize),
+    Write(String, u64, usize),
     /// A file's sync.
-    Sync,
+    Sync(String),
+    /// No call: what a test noted in between.
+    Note(String),
 }
+
+/// The files of a disk.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -40,21 +54,24 @@ pub struct MemoryDisk {
     state: Arc<Mutex<State>>,
 }
 
+type Action = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct State {
-    files: Vec<FileState>,
-    live: BTreeMap<String, usize>,
-    durable: BTreeMap<String, usize>,
+    files: Vec<Content>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    /// What happened to names since the directory was synced.
+    name_changes: Vec<(String, Option<usize>)>,
     calls: Vec<Call>,
-    /// The call that fails, counted from 0, and with what.
-    failing: Option<(usize, io::ErrorKind)>,
-    room: Option<u64>,
-}
-
-#[derive(Default, Clone)]
-struct FileState {
-    live: Vec<u8>,
-    durable: Vec<u8>,
+    /// The number of the call that fails, with what, and how much of it is done.
+    fault: Option<(usize, io::ErrorKind, Done)>,
+    /// The number of the call from which on there is no power.
+    off_from: Option<usize>,
+    /// What happens just before a call.
+    action: Option<(usize, Action)>,
+    /// How many bytes all files may have together, and with what more is refused.
+    room: Option<(u64, io::ErrorKind)>,
 }
 
 impl MemoryDisk {
@@ -66,33 +83,63 @@ impl MemoryDisk {
 
     /// A disk on which these files are durable.
     #[must_use]
-    pub fn with_files(files: BTreeMap<String, Vec<u8>>) -> Self {
+    pub fn with_files(files: &Files) -> Self {
         let disk = Self::new();
         let mut state = disk.lock();
         for (name, bytes) in files {
+            let (live, durable) = (bytes.clone(), bytes.clone());
             let number = state.files.len();
-            state.files.push(FileState { live: bytes.clone(), durable: bytes });
-            state.live.insert(name.clone(), number);
-            state.durable.insert(name, number);
+            state.files.push(Content { live, durable, ..Content::default() });
+            state.names.insert(name.clone(), number);
         }
+        state.durable_names = state.names.clone();
         drop(state);
         disk
     }
 
-    /// What a crash would leave if nothing that is not synced survives.
+    /// The files as a process sees them.
     #[must_use]
-    pub fn durable_files(&self) -> BTreeMap<String, Vec<u8>> {
-        let state = self.lock();
-        let bytes = |&number: &usize| state.files[number].durable.clone();
-        state.durable.iter().map(|(name, number)| (name.clone(), bytes(number))).collect()
-    }
-
-    /// What a crash would leave if everything survives.
-    #[must_use]
-    pub fn live_files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub fn files(&self) -> Files {
         let state = self.lock();
         let bytes = |&number: &usize| state.files[number].live.clone();
-        state.live.iter().map(|(name, number)| (name.clone(), bytes(number))).collect()
+        state.names.iter().map(|(name, number)| (name.clone(), bytes(number))).collect()
+    }
+
+    /// What a loss of power leaves if nothing survives that was not synced.
+    #[must_use]
+    pub fn durable_files(&self) -> Files {
+        self.files_after_power_loss(&mut |_| 0)
+    }
+
+    /// What a loss of power may leave. `choose` is asked for numbers below its argument: a change of
+    /// a name is made or not, and then no later one of that name; a write that was not synced is
+    /// there not at all (0), whole (1), in a part (2), or without that part (3).
+    pub fn files_after_power_loss(&self, choose: &mut dyn FnMut(usize) -> usize) -> Files {
+        let state = self.lock();
+        let mut names = state.durable_names.clone();
+        let mut lost = BTreeSet::new();
+        for (name, number) in &state.name_changes {
+            if lost.contains(name) || choose(2) == 0 {
+                lost.insert(name);
+            } else if let Some(number) = number {
+                names.insert(name.clone(), *number);
+            } else {
+                names.remove(name);
+            }
+        }
+        let mut left = |number: usize| state.files[number].after_power_loss(choose);
+        names.into_iter().map(|(name, number)| (name, left(number))).collect()
+    }
+
+    /// Forgets what is not durable of the files' contents, as memory that is needed for other things:
+    /// it is read from the disk anew.
+    pub fn evict(&self) {
+        for file in &mut self.lock().files {
+            file.live.clone_from(&file.durable);
+            for change in &file.unsynced {
+                change.apply(&mut file.live);
+            }
+        }
     }
 
     /// The calls so far.
@@ -101,15 +148,42 @@ impl MemoryDisk {
         self.lock().calls.clone()
     }
 
-    /// Has the `n`-th call from now on fail, counted from 0; later ones succeed.
-    pub fn fail_call(&self, n: usize, kind: io::ErrorKind) {
-        let mut state = self.lock();
-        state.failing = Some((state.calls.len() + n, kind));
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self) {
+        self.lock().calls.clear();
     }
 
-    /// How many bytes all files together may have. `None`: no limit.
-    pub fn set_room(&self, bytes: Option<u64>) {
-        self.lock().room = bytes;
+    /// Puts a note among the calls.
+    pub fn note(&self, text: &str) {
+        self.lock().calls.push(Call::Note(text.to_owned()));
+    }
+
+    /// Has the `n`-th call from now on fail, counted from 0, after it was `done`; later ones succeed.
+    pub fn fail_call(&self, n: usize, kind: io::ErrorKind, done: Done) {
+        let mut state = self.lock();
+        state.fault = Some((state.calls.len() + n, kind, done));
+    }
+
+    /// Has every call fail from the `n`-th from now on.
+    pub fn lose_power_at(&self, n: usize) {
+        let mut state = self.lock();
+        state.off_from = Some(state.calls.len() + n);
+    }
+
+    /// Has something happen just before the `n`-th call from now on.
+    pub fn before_call(&self, n: usize, action: impl FnOnce() + Send + 'static) {
+        let mut state = self.lock();
+        state.action = Some((state.calls.len() + n, Box::new(action)));
+    }
+
+    /// Has all files together hold at most `bytes`; more is refused with `kind`.
+    pub fn limit_room(&self, bytes: u64, kind: io::ErrorKind) {
+        self.lock().room = Some((bytes, kind));
+    }
+
+    /// Has room for everything.
+    pub fn free_room(&self) {
+        self.lock().room = None;
     }
 
     /// How many bytes all files have now.
@@ -122,114 +196,220 @@ impl MemoryDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn call(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
+    /// The one way through which all calls go.
+    fn call<T>(
+        &self,
+        call: impl FnOnce(&State) -> Call,
+        act: impl FnOnce(&mut State, Done) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let action = {
+            let mut state = self.lock();
+            let number = state.calls.len();
+            state.action.take_if(|(at, _)| *at <= number)
+        };
+        if let Some((_, action)) = action {
+            action();
+        }
         let mut state = self.lock();
         let number = state.calls.len();
+        if state.off_from.is_some_and(|from| from <= number) {
+            return Err(io::Error::other("the power is off"));
+        }
+        let call = call(&state);
         state.calls.push(call);
-        match state.failing {
-            Some((n, kind)) if n == number => Err(kind.into()),
-            _ => Ok(state),
+        match state.fault.take_if(|(at, ..)| *at == number) {
+            None => act(&mut state, Done::All),
+            Some((_, kind, done)) => {
+                // What it would have returned does not matter: it fails.
+                let _ = act(&mut state, done);
+                Err(kind.into())
+            }
         }
     }
 
-    fn file(&self, number: usize) -> Arc<dyn File> {
-        Arc::new(MemoryFile { disk: self.clone(), number })
+    fn handle(&self, number: usize, failed_syncs_seen: usize) -> Arc<dyn File> {
+        let seen = Mutex::new(failed_syncs_seen);
+        Arc::new(MemoryFile { disk: self.clone(), number, failed_syncs_seen: seen })
+    }
+
+    fn find(&self, name: &str, call: Call) -> io::Result<Arc<dyn File>> {
+        let (number, seen) = self.call(
+            |_| call,
+            |state, _| {
+                let number = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+                Ok((number, state.files[number].failed_syncs))
+            },
+        )?;
+        Ok(self.handle(number, seen))
     }
 }
 
 impl State {
     fn used(&self) -> u64 {
-        self.live.values().map(|&number| self.files[number].live.len() as u64).sum()
+        self.names.values().map(|&number| self.files[number].live.len() as u64).sum()
     }
 
-    fn grow(&mut self, number: usize, size: usize) -> io::Result<()> {
-        let length = self.files[number].live.len();
-        let more = size.saturating_sub(length);
-        if self.room.is_some_and(|room| self.used() + more as u64 > room) {
-            return Err(io::ErrorKind::StorageFull.into());
+    fn set_name(&mut self, name: &str, number: Option<usize>) {
+        match number {
+            Some(number) => self.names.insert(name.to_owned(), number),
+            None => self.names.remove(name),
+        };
+        self.name_changes.push((name.to_owned(), number));
+    }
+
+    fn name_of(&self, number: usize) -> String {
+        let found = self.names.iter().find(|&(_, &named)| named == number);
+        found.map_or_else(|| "removed".to_owned(), |(name, _)| name.clone())
+    }
+
+    fn change(&mut self, number: usize, change: Change) -> io::Result<()> {
+        let file = &self.files[number];
+        let more = change.size().saturating_sub(file.live.len()) as u64;
+        if let Some((bytes, kind)) = self.room
+            && more > 0
+            && self.used() + more > bytes
+        {
+            return Err(kind.into());
         }
-        self.files[number].live.resize(length + more, 0);
+        let file = &mut self.files[number];
+        change.apply(&mut file.live);
+        file.unsynced.push(change);
         Ok(())
     }
 }
 
 impl Disk for MemoryDisk {
     fn names(&self) -> io::Result<Vec<String>> {
-        Ok(self.call(Call::Names)?.live.keys().cloned().collect())
+        self.call(|_| Call::Names, |state, _| Ok(state.names.keys().cloned().collect()))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let mut state = self.call(Call::Create(name.to_owned()))?;
-        let number = state.files.len();
-        state.files.push(FileState::default());
-        state.live.insert(name.to_owned(), number);
-        drop(state);
-        Ok(self.file(number))
+        let call = Call::Create(name.to_owned());
+        let create = |state: &mut State, done| {
+            let number = state.files.len();
+            if done == Done::All {
+                state.files.push(Content::default());
+                state.set_name(name, Some(number));
+            }
+            Ok(number)
+        };
+        let number = self.call(|_| call, create)?;
+        Ok(self.handle(number, 0))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let state = self.call(Call::Open(name.to_owned()))?;
-        let number = *state.live.get(name).ok_or(io::ErrorKind::NotFound)?;
-        drop(state);
-        Ok(self.file(number))
+        self.find(name, Call::Open(name.to_owned()))
+    }
+
+    fn open_to_write(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        self.find(name, Call::OpenToWrite(name.to_owned()))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut state = self.call(Call::Rename(from.to_owned(), to.to_owned()))?;
-        let number = state.live.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        state.live.insert(to.to_owned(), number);
-        Ok(())
+        let call = Call::Rename(from.to_owned(), to.to_owned());
+        let rename = |state: &mut State, done| {
+            let number = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+            if done == Done::All {
+                state.set_name(to, Some(number));
+                state.set_name(from, None);
+            }
+            Ok(())
+        };
+        self.call(|_| call, rename)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut state = self.call(Call::Remove(name.to_owned()))?;
-        state.live.remove(name).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+        let remove = |state: &mut State, done| {
+            state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+            if done == Done::All {
+                state.set_name(name, None);
+            }
+            Ok(())
+        };
+        self.call(|_| Call::Remove(name.to_owned()), remove)
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        let mut state = self.call(Call::SyncDirectory)?;
-        state.durable = state.live.clone();
-        Ok(())
+        let sync = |state: &mut State, done| {
+            if done == Done::All {
+                state.durable_names = state.names.clone();
+                state.name_changes.clear();
+            }
+            Ok(())
+        };
+        self.call(|_| Call::SyncDirectory, sync)
     }
 }
 
 struct MemoryFile {
     disk: MemoryDisk,
     number: usize,
+    /// How many of the file's failed syncs this handle was told of.
+    failed_syncs_seen: Mutex<usize>,
 }
 
 impl File for MemoryFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.call(Call::Size)?.files[self.number].live.len() as u64)
+        let number = self.number;
+        let size = |state: &mut State, _| Ok(state.files[number].live.len() as u64);
+        self.disk.call(|state| Call::Size(state.name_of(number)), size)
     }
 
     fn allocate(&self, size: u64) -> io::Result<()> {
-        let size_wanted = usize::try_from(size).map_err(|_| io::ErrorKind::StorageFull)?;
-        self.disk.call(Call::Allocate(size))?.grow(self.number, size_wanted)
+        let number = self.number;
+        let allocate = |state: &mut State, done| {
+            let size = usize::try_from(size).map_err(|_| io::ErrorKind::StorageFull)?;
+            state.change(number, Change::Size(Done::of(done, size)))
+        };
+        self.disk.call(|state| Call::Allocate(state.name_of(number), size), allocate)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let state = self.disk.call(Call::Read(offset))?;
-        let bytes = &state.files[self.number].live;
-        let start = usize::try_from(offset).map_or(bytes.len(), |start| start.min(bytes.len()));
-        let length = buffer.len().min(bytes.len() - start);
-        buffer[..length].copy_from_slice(&bytes[start..start + length]);
-        Ok(length)
+        let number = self.number;
+        let read = |state: &mut State, _| {
+            let bytes = &state.files[number].live;
+            let start = usize::try_from(offset).map_or(bytes.len(), |start| start.min(bytes.len()));
+            let length = buffer.len().min(bytes.len() - start);
+            buffer[..length].copy_from_slice(&bytes[start..start + length]);
+            Ok(length)
+        };
+        self.disk.call(|state| Call::Read(state.name_of(number), offset), read)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.disk.call(Call::Write(offset, bytes.len()))?;
-        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::StorageFull)?;
-        let end = start + bytes.len();
-        state.grow(self.number, end)?;
-        state.files[self.number].live[start..end].copy_from_slice(bytes);
-        Ok(())
+        let number = self.number;
+        let write = |state: &mut State, done| {
+            let start = usize::try_from(offset).map_err(|_| io::ErrorKind::StorageFull)?;
+            let bytes = bytes[..Done::of(done, bytes.len())].to_vec();
+            state.change(number, Change::Write { offset: start, bytes })
+        };
+        self.disk.call(|state| Call::Write(state.name_of(number), offset, bytes.len()), write)
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.disk.call(Call::Sync)?;
-        let file = &mut state.files[self.number];
-        file.durable = file.live.clone();
-        Ok(())
+        let number = self.number;
+        let mut seen = self.failed_syncs_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let sync = |state: &mut State, done| {
+            state.files[number].sync(done);
+            Ok(std::mem::replace(&mut *seen, state.files[number].failed_syncs))
+        };
+        let synced = self.disk.call(|state| Call::Sync(state.name_of(number)), sync);
+        let mut state = self.disk.lock();
+        let off = state.off_from.is_some_and(|from| from <= state.calls.len());
+        let file = &mut state.files[number];
+        match synced {
+            Ok(seen_before) if seen_before < file.failed_syncs => {
+                Err(io::Error::other("an earlier sync failed"))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                if !off {
+                    file.unsynced.clear();
+                    file.failed_syncs += 1;
+                    *seen = file.failed_syncs;
+                }
+                Err(error)
+            }
+        }
     }
 }

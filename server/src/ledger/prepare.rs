@@ -44,6 +44,8 @@ impl std::fmt::Debug for Prepared {
 ///
 /// Invariant: below `level` only the committer writes, from `level` on only the filler does.
 pub(super) struct Filling {
+    /// The filler's own handle: were it the committer's, a sync of the filler could be told of the
+    /// failed write of a group, and the committer's sync would then return without an error.
     file: Arc<dyn File>,
     size: u64,
     level: AtomicU64,
@@ -133,8 +135,8 @@ impl Preparer {
             };
         }
         let Some(filling) = self.to_fill.front() else { return Ok(Preparation::Idle) };
-        // A file that cannot be filled serves unfilled; a sync that fails there and matters fails
-        // for the committer too.
+        // A file that cannot be filled serves unfilled. What a failed sync was about may have been a
+        // group: the committer's handle is told of it too.
         if !filling.fill_piece(&self.zeros).unwrap_or(false) {
             self.to_fill.pop_front();
         }
@@ -162,14 +164,22 @@ impl Preparer {
         self.count += 1;
         let name = format!("spare-{}{TEMPORARY}", self.count);
         let file = self.disk.create(&name)?;
-        let allocated = file.allocate(self.segment_size).and_then(|()| file.sync());
-        if let Err(error) = allocated {
-            // Its space may be what is missing elsewhere. If it stays, the next start removes it.
-            let _ = self.disk.remove(&name);
-            return Err(error);
+        let make = || {
+            file.allocate(self.segment_size)?;
+            file.sync()?;
+            self.disk.open_to_write(&name)
+        };
+        match make() {
+            Ok(filler) => {
+                let filling = Filling::new(filler, 0, self.segment_size);
+                Ok(Prepared { name, file, filling })
+            }
+            Err(error) => {
+                // Its space may be what is missing elsewhere. If it stays, the next start removes it.
+                let _ = self.disk.remove(&name);
+                Err(error)
+            }
         }
-        let filling = Filling::new(Arc::clone(&file), 0, self.segment_size);
-        Ok(Prepared { name, file, filling })
     }
 }
 

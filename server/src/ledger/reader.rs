@@ -82,19 +82,21 @@ pub enum Next {
 /// [`ReadError`], also that of the visitor.
 pub fn read_ledger(disk: &dyn Disk, visit: Visit<'_>) -> Result<Option<Tail>, ReadError> {
     let mut previous: Option<Tail> = None;
-    let mut segment = 1;
-    loop {
-        let last = segments(disk)?;
-        if last < segment {
-            return Ok(previous);
+    let mut last = segments(disk)?;
+    for segment in 1.. {
+        if segment > last {
+            break;
         }
-        let mut reader = open_segment(disk, segment)?;
-        check_follows(&reader, previous.as_ref(), segment)?;
-        let walk = Walk { disk, segment, reader: &mut reader };
-        let Some(tail) = walk.run(previous.as_ref(), visit)? else { return Ok(None) };
-        previous = Some(tail);
-        segment += 1;
+        let reader = open_segment(disk, segment)?;
+        check_follows(&reader.header(), previous.as_ref(), segment)?;
+        let ends_with_mark = previous.is_some_and(|tail| tail.ends_with_mark);
+        let mut walk = Walk { disk, segment, reader, ends_with_mark, last: &mut last };
+        match walk.run(visit)? {
+            Some(tail) => previous = Some(tail),
+            None => return Ok(None),
+        }
     }
+    Ok(previous)
 }
 
 /// The number of the last segment; 0 when there is none. None may be missing before it.
@@ -120,7 +122,7 @@ pub fn segments(disk: &dyn Disk) -> Result<u32, ReadError> {
 fn segment_number(name: &str) -> Option<u32> {
     let digits = name.strip_suffix(".log")?;
     let number = digits.parse().ok()?;
-    (segment_name(number) == name).then_some(number)
+    (number > 0 && segment_name(number) == name).then_some(number)
 }
 
 fn open_segment(disk: &dyn Disk, segment: u32) -> Result<SegmentReader, ReadError> {
@@ -134,73 +136,87 @@ fn open_segment(disk: &dyn Disk, segment: u32) -> Result<SegmentReader, ReadErro
 }
 
 fn check_follows(
-    reader: &SegmentReader,
+    header: &SegmentHeader,
     previous: Option<&Tail>,
     segment: u32,
 ) -> Result<(), ReadError> {
-    let header = reader.header();
-    let first_group = previous.map_or(1, |tail| tail.next_group);
     let draw = previous.map_or(header.draw, |tail| tail.header.draw);
-    let what = if header.segment != segment {
-        format!("it says it is segment {}", header.segment)
-    } else if header.draw != draw {
-        format!("it is of draw {}, the segment before of draw {draw}", header.draw)
-    } else if header.first_group != first_group {
-        format!("it begins with group {}, expected {first_group}", header.first_group)
-    } else {
-        return Ok(());
-    };
-    Err(damaged(segment, 0, &what))
+    if header.segment != segment {
+        let what = format!("it says it is segment {}", header.segment);
+        return Err(damaged(segment, 0, &what));
+    }
+    if header.draw != draw {
+        let what = format!("it is of draw {}, the segment before of draw {draw}", header.draw);
+        return Err(damaged(segment, 0, &what));
+    }
+    let (expected, begins) = (previous.map_or(1, |tail| tail.next_group), header.first_group);
+    match previous {
+        _ if begins == expected => Ok(()),
+        // The header is sound: what is missing was in the segment before.
+        Some(tail) if begins > expected => {
+            let what =
+                format!("group {expected} is missing, the next segment begins with {begins}");
+            Err(damaged(segment - 1, tail.offset, &what))
+        }
+        _ => {
+            let what = format!("it begins with group {begins}, expected {expected}");
+            Err(damaged(segment, 0, &what))
+        }
+    }
 }
 
 /// The way through one segment.
 struct Walk<'a> {
     disk: &'a dyn Disk,
     segment: u32,
-    reader: &'a mut SegmentReader,
+    reader: SegmentReader,
+    ends_with_mark: bool,
+    /// The last segment known of. What stands in one before it is complete.
+    last: &'a mut u32,
 }
 
 impl Walk<'_> {
     /// Visits the segment's groups. `None` when the visitor stopped.
-    fn run(mut self, previous: Option<&Tail>, visit: Visit<'_>) -> Result<Option<Tail>, ReadError> {
-        let file = segment_name(self.segment);
-        let mut ends_with_mark = previous.is_some_and(|tail| tail.ends_with_mark);
+    ///
+    /// A server that runs beside may complete a group while it is looked at, go on to the next
+    /// segment, or be started again and write this one anew. So in the last segment a group counts
+    /// as missing only if it is missing in a file that was opened after the segments were listed.
+    fn run(&mut self, visit: Visit<'_>) -> Result<Option<Tail>, ReadError> {
+        let name = segment_name(self.segment);
+        let failed = |source| io_error(&name, source);
         loop {
-            let group = self.reader.read_group().map_err(|source| io_error(&file, source))?;
-            if let Some(group) = group {
-                ends_with_mark = group.is_mark();
+            while let Some(group) = self.reader.read_group().map_err(failed)? {
+                self.ends_with_mark = group.is_mark();
                 let place = Place { segment: self.segment, offset: group.offset };
                 if visit(place, &group)? == Next::Stop {
                     return Ok(None);
                 }
-                continue;
             }
-            let offset = self.reader.offset();
-            let end = self.reader.end().map_err(|source| io_error(&file, source))?;
-            if end != End::Clean && self.is_whole_now(&file)? {
-                continue;
+            let end = self.reader.end().map_err(failed)?;
+            if *self.last == self.segment {
+                *self.last = segments(self.disk)?;
+                let file = self.disk.open(&name).map_err(failed)?;
+                if self.reader.resume_in(file).map_err(failed)? {
+                    continue;
+                }
             }
-            self.judge(end, offset)?;
-            let header = self.reader.header();
-            let next_group = self.reader.next_group();
-            return Ok(Some(Tail { header, offset, next_group, ends_with_mark, end }));
+            return self.judge(end).map(Some);
         }
     }
 
-    /// A server that runs beside may have completed the group since it was looked at.
-    fn is_whole_now(&mut self, file: &str) -> Result<bool, ReadError> {
-        self.reader.recheck_group().map_err(|source| io_error(file, source))
-    }
-
     /// Whether the segment may end like this.
-    fn judge(&self, end: End, offset: u64) -> Result<(), ReadError> {
+    fn judge(&self, end: End) -> Result<Tail, ReadError> {
+        let (header, offset) = (self.reader.header(), self.reader.offset());
         let what = match end {
-            End::Clean => return Ok(()),
             End::Followed(next) => format!("a bad group, with a valid one at offset {next}"),
-            End::Torn if segments(self.disk)? > self.segment => {
+            End::Torn if self.segment < *self.last => {
                 "a bad group, with another segment behind it".to_owned()
             }
-            End::Torn => return Ok(()),
+            End::Clean | End::Torn => {
+                let next_group = self.reader.next_group();
+                let ends_with_mark = self.ends_with_mark;
+                return Ok(Tail { header, offset, next_group, ends_with_mark, end });
+            }
         };
         Err(damaged(self.segment, offset, &what))
     }

@@ -2,6 +2,7 @@
 //! anew what a dead process may have left in the page cache only.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bolillero_protocol::message::DrawId;
@@ -13,7 +14,7 @@ use super::group::Queue;
 use super::prepare::{Filling, Preparation, Preparer, TEMPORARY};
 use super::reader::{self, Next, ReadError, Tail};
 use super::record::Record;
-use super::segment::{End, SegmentHeader, begin_group, seal_group};
+use super::segment::{End, GROUP_OVERHEAD, SegmentHeader, SegmentReader, begin_group, seal_group};
 use super::space::{Sizes, Space};
 use super::{Ledger, Position};
 
@@ -220,19 +221,24 @@ fn read_records(
     refused.map_or(Ok(tail), |why| Err(OpenError::Refused(why)))
 }
 
-/// Keeps the bytes of a torn tail aside, durably, before they are cut.
+/// Keeps the bytes of a torn tail aside, durably, before they are cut. The name has their checksum:
+/// the same bytes are kept once, however often a start fails, and no others are replaced.
 fn keep_torn(disk: &dyn Disk, tail: &Tail) -> Result<Torn, OpenError> {
     let file = segment_name(tail.header.segment);
-    let kept_in = format!("torn-{:08}-{}.bin", tail.header.segment, tail.offset);
+    let temporary = format!("torn{TEMPORARY}");
     let keep = || {
         let source = disk.open(&file)?;
-        let kept = disk.create(&kept_in)?;
+        let kept = disk.create(&temporary)?;
         let end = end_of_data(&*source, tail.offset)?;
-        copy(&*source, &*kept, tail.offset..end, 0)?;
+        let crc = copy(&*source, &*kept, tail.offset..end)?;
         kept.sync()?;
-        disk.sync_directory()
+        let kept_in = format!("torn-{:08}-{}-{crc:08x}.bin", tail.header.segment, tail.offset);
+        disk.rename(&temporary, &kept_in)?;
+        disk.sync_directory()?;
+        Ok(kept_in)
     };
-    keep().map_err(|source| open_error("keeping the torn tail of the ledger aside", source))?;
+    let kept_in =
+        keep().map_err(|source| open_error("keeping the torn tail of the ledger aside", source))?;
     Ok(Torn { file, offset: tail.offset, kept_in })
 }
 
@@ -270,39 +276,75 @@ impl Rewritten {
 fn rewrite_last(disk: &dyn Disk, settings: &Settings, tail: &Tail) -> Result<Rewritten, OpenError> {
     let name = segment_name(tail.header.segment);
     let temporary = format!("last{TEMPORARY}");
-    // A segment may have been made with a larger size than is configured now.
-    let size = settings.sizes.segment.max(tail.offset + super::segment::GROUP_OVERHEAD as u64);
     let make = || {
         let old = disk.open(&name)?;
-        let new = disk.create(&temporary)?;
-        new.allocate(size)?;
-        copy(&*old, &*new, 0..tail.offset, 0)?;
+        let (new, size) = allocate_last(disk, &temporary, &settings.sizes, tail)?;
+        copy(&*old, &*new, 0..tail.offset)?;
         new.sync()?;
+        check_copy(Arc::clone(&new), tail)?;
+        let filler = disk.open_to_write(&temporary)?;
         disk.rename(&temporary, &name)?;
         disk.sync_directory()?;
-        Ok(new)
+        let filling = Filling::new(filler, tail.offset, size);
+        Ok(Rewritten { file: new, filling, size })
     };
-    let file = make()
-        .map_err(|source| open_error("writing the last segment of the ledger anew", source))?;
-    let filling = Filling::new(Arc::clone(&file), tail.offset, size);
-    Ok(Rewritten { file, filling, size })
+    make().map_err(|source| open_error("writing the last segment of the ledger anew", source))
+}
+
+/// Makes the file for the last segment; returns its size too. Where a whole segment has no room, as
+/// when the reserve was used on a full disk, there is place for what must not be refused.
+fn allocate_last(
+    disk: &dyn Disk,
+    name: &str,
+    sizes: &Sizes,
+    tail: &Tail,
+) -> io::Result<(Arc<dyn File>, u64)> {
+    let allocate = |size| {
+        let file = disk.create(name)?;
+        file.allocate(size)?;
+        Ok((file, size))
+    };
+    // A segment may have been made with a larger size than is configured now.
+    let whole = sizes.segment.max(tail.offset + GROUP_OVERHEAD as u64);
+    let least = whole.min(tail.offset + sizes.reserve());
+    match allocate(whole) {
+        Err(error) if is_no_room(&error) => allocate(least),
+        allocated => allocated,
+    }
+}
+
+/// Holds that the copy has all that was replayed. What stood in the page cache only may have been
+/// dropped from it between the one reading and the other.
+fn check_copy(copy: Arc<dyn File>, tail: &Tail) -> io::Result<()> {
+    if let Ok(mut reader) = SegmentReader::open(copy)? {
+        while reader.read_group()?.is_some() {}
+        if (reader.offset(), reader.next_group()) == (tail.offset, tail.next_group) {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other("it did not read the same twice"))
 }
 
 const COPY_PIECE: usize = 1 << 20;
 
-fn copy(from: &dyn File, to: &dyn File, range: std::ops::Range<u64>, at: u64) -> io::Result<()> {
-    let mut buffer = vec![0; COPY_PIECE];
+/// Copies a range to the front of a file; returns the CRC-32C of its bytes.
+fn copy(from: &dyn File, to: &dyn File, range: Range<u64>) -> io::Result<u32> {
+    let length_max = range.end - range.start;
+    let piece = usize::try_from(length_max).map_or(COPY_PIECE, |length| length.min(COPY_PIECE));
+    let mut buffer = vec![0; piece];
     let mut offset = range.start;
+    let mut crc = 0;
     while offset < range.end {
-        let length = usize::try_from(range.end - offset).map_or(COPY_PIECE, |n| n.min(COPY_PIECE));
+        let length = usize::try_from(range.end - offset).map_or(piece, |left| left.min(piece));
         let read = read_full_at(from, offset, &mut buffer[..length])?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        to.write_at(at + offset - range.start, &buffer[..read])?;
+        to.write_at(offset - range.start, &buffer[..read])?;
+        crc = crc32c::crc32c_append(crc, &buffer[..read]);
         offset += read as u64;
     }
-    Ok(())
+    Ok(crc)
 }
 
 fn open_error(what: &'static str, source: io::Error) -> OpenError {

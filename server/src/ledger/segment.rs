@@ -75,8 +75,10 @@ impl SegmentHeader {
             return Err(BadHeader::Damaged);
         }
         let format = BigEndian::read_u32(&bytes[8..12]);
-        if format != FORMAT {
-            return Err(BadHeader::Newer(format));
+        match format {
+            FORMAT => {}
+            0 => return Err(BadHeader::Damaged),
+            newer => return Err(BadHeader::Newer(newer)),
         }
         let mut draw = [0; 8];
         draw.copy_from_slice(&bytes[24..32]);
@@ -227,12 +229,14 @@ impl SegmentReader {
         Ok(Some(Group { number, offset, bytes }))
     }
 
-    /// Reads anew whether a valid group stands where none was found. [`SegmentReader::read_group`]
-    /// then returns it.
+    /// Goes on in `file`, which is this segment opened anew; says whether a valid group stands there
+    /// where none was found. [`SegmentReader::read_group`] then returns it.
     ///
     /// # Errors
     /// A failed read.
-    pub fn recheck_group(&mut self) -> io::Result<bool> {
+    pub fn resume_in(&mut self, file: Arc<dyn File>) -> io::Result<bool> {
+        self.size = file.size()?;
+        self.file = file;
         self.buffer.clear();
         let (offset, next_group) = (self.offset, self.next_group);
         let found = self.read_group()?.is_some();
@@ -251,7 +255,10 @@ impl SegmentReader {
             if window.iter().any(|&byte| byte != 0) {
                 return self.search_group();
             }
-            at += window.len().max(1) as u64;
+            if window.is_empty() {
+                break;
+            }
+            at += window.len() as u64;
         }
         Ok(End::Clean)
     }
@@ -262,18 +269,18 @@ impl SegmentReader {
         while at + GROUP_OVERHEAD as u64 <= self.size {
             let window = self.bytes_at(at, SEARCH_WINDOW)?;
             let starts = window.len().saturating_sub(GROUP_HEADER_SIZE - 1);
-            let found = (0..starts)
-                .filter_map(|start| {
-                    GroupHeader::decode(&window[start..]).map(|header| (start, header))
-                })
-                .map(|(start, header)| (at + start as u64, header.length + GROUP_OVERHEAD))
-                .collect::<Vec<_>>();
-            for (offset, size) in found {
+            if starts == 0 {
+                break;
+            }
+            let header_at = |start: usize| Some((start, GroupHeader::decode(&window[start..])?));
+            let found: Vec<_> = (0..starts).filter_map(header_at).collect();
+            for (start, header) in found {
+                let (offset, size) = (at + start as u64, header.length + GROUP_OVERHEAD);
                 if records_hold(self.bytes_at(offset, size)?, size) {
                     return Ok(End::Followed(offset));
                 }
             }
-            at += starts.max(1) as u64;
+            at += starts as u64;
         }
         Ok(End::Torn)
     }
@@ -282,8 +289,8 @@ impl SegmentReader {
     fn bytes_at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let buffer_end = self.buffer_offset + self.buffer.len() as u64;
         if offset < self.buffer_offset || offset + length as u64 > buffer_end {
-            let wanted = length.max(READ_AHEAD);
-            self.buffer.resize(wanted, 0);
+            let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+            self.buffer.resize(length.max(READ_AHEAD).min(left), 0);
             let read = read_full_at(&*self.file, offset, &mut self.buffer)?;
             self.buffer.truncate(read);
             self.buffer_offset = offset;

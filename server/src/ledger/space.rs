@@ -27,28 +27,32 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// The bytes of a draw's record, with a group around it.
-    fn draw(&self) -> u64 {
-        let body = 2 + u64::from(DRAW_BODY_PER_AGENCY) * u64::from(self.agencies);
-        body + (RECORD_HEADER_SIZE + GROUP_OVERHEAD) as u64
-    }
-
-    /// The bytes of every finish, each in a group of its own.
-    fn finishes(&self) -> u64 {
-        u64::from(self.agencies) * (RECORD_HEADER_SIZE + GROUP_OVERHEAD) as u64
-    }
-
-    /// The smallest segment in which every record has its place and the reserve suffices.
+    /// The smallest segment in which every record has its place, and which suffices as the reserve.
     #[must_use]
     pub fn segment_size_min(&self) -> u64 {
-        let batch = self.batch_body_max + (RECORD_HEADER_SIZE + GROUP_OVERHEAD) as u64;
-        let reserve = self.finishes() + self.draw();
-        let overhead = SEGMENT_HEADER_SIZE + 2 * GROUP_OVERHEAD;
-        overhead as u64 + batch.max(reserve)
+        SEGMENT_HEADER_SIZE as u64 + alone(self.batch_body_max).max(self.reserve())
+    }
+
+    /// What has to find room even when no batch does: a hello, every finish and the draw.
+    pub(super) fn reserve(&self) -> u64 {
+        alone(0) + self.finishes() + self.draw()
+    }
+
+    fn draw(&self) -> u64 {
+        alone(2 + u64::from(DRAW_BODY_PER_AGENCY) * u64::from(self.agencies))
+    }
+
+    fn finishes(&self) -> u64 {
+        u64::from(self.agencies) * alone(0)
     }
 }
 
 const DRAW_BODY_PER_AGENCY: u32 = 8 + 32;
+
+/// The most bytes that a record takes: in a group of its own, with a mark behind it.
+const fn alone(body: u64) -> u64 {
+    body + (RECORD_HEADER_SIZE + 2 * GROUP_OVERHEAD) as u64
+}
 
 /// What is left of the segment that groups are placed in, and of the spare ones behind it.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +87,7 @@ impl Space {
         open: Option<usize>,
     ) -> Result<Place, NoRoom> {
         let size = record.size() as u64;
+        assert!(size + GROUP_OVERHEAD as u64 <= GROUP_SIZE_MAX as u64, "a record fits a group");
         let mut after = *self;
         let group_has_room =
             open.is_some_and(|open| open as u64 + size + 4 <= GROUP_SIZE_MAX as u64);

@@ -89,8 +89,8 @@ impl Asker {
     }
 
     /// Whether the ledger has place for what is asked next. If not, there will be news.
-    pub(super) fn is_admitted(&self) -> bool {
-        self.office.ledger().admits(self.waiter.mailbox())
+    pub(super) fn is_admitted(&mut self) -> bool {
+        self.office.ledger().admits(&mut self.waiter)
     }
 
     /// Asks what a packet asks.

@@ -1,0 +1,250 @@
+//! Every call of the disk fails once, and power is lost after every call.
+
+use std::io::ErrorKind;
+
+use bolillero_server::ledger::Sizes;
+use bolillero_server::ledger::memory::{Call, Done, Files, MemoryDisk};
+use bolillero_server::ledger::reader::ReadError;
+use bolillero_server::ledger::recovery::{OpenError, Settings};
+use proptest::prelude::*;
+
+use crate::life::{
+    Chance, Event, Life, Past, SETTINGS, batch, check_sound, finish, hello, left_behind,
+    live_through,
+};
+
+const DONE: [Done; 3] = [Done::Nothing, Done::Half, Done::All];
+
+/// Files whose last group was torn.
+fn torn() -> (Files, Past) {
+    let (mut files, mut past) = left_behind();
+    let last = files.iter_mut().rfind(|(name, _)| name.ends_with(".log")).unwrap().1;
+    let end = last.iter().rposition(|&byte| byte != 0).unwrap();
+    last[end - 2..].fill(0);
+    past.durable -= 1;
+    (files, past)
+}
+
+#[test]
+fn each_call_of_a_life_fails_once_and_the_next_start_is_sound() {
+    for done in DONE {
+        for n in 0.. {
+            let (disk, mut past) = (MemoryDisk::new(), Past::default());
+            disk.fail_call(n, ErrorKind::Other, done);
+            let lived = live_through(&disk, &mut past);
+            if disk.calls().len() <= n {
+                lived.unwrap();
+                break;
+            }
+            let what = format!("call {n} {:?} failed, {done:?} of it done", disk.calls()[n]);
+            if let Err(failure) = lived {
+                assert_eq!(failure.exit_code(), 5, "{what}: {failure}");
+            }
+            let durable = MemoryDisk::with_files(&disk.durable_files());
+            check_sound(&durable, &past, &format!("{what}, then power was lost"));
+            check_sound(&disk, &past, &format!("{what}, then the process was started again"));
+        }
+    }
+}
+
+#[test]
+fn each_call_of_a_recovery_fails_once_and_nothing_is_lost_or_taken_for_a_tear() {
+    for (files, past) in [left_behind(), torn()] {
+        for (done, n) in DONE.into_iter().flat_map(|done| (0..500).map(move |n| (done, n))) {
+            let disk = MemoryDisk::with_files(&files);
+            disk.fail_call(n, ErrorKind::Other, done);
+            let opened = Life::open(&disk);
+            let calls = disk.calls();
+            let Some(failed) = calls.get(n) else { continue };
+            let what = format!("call {n} {failed:?} failed, {done:?} of it done");
+            match opened {
+                Ok(_) => assert!(matches!(failed, Call::Remove(_)), "{what} and was ignored"),
+                Err(OpenError::Read(ReadError::Io { .. }) | OpenError::Disk { .. }) => {}
+                Err(OpenError::Commit(_)) => {}
+                Err(error) => panic!("{what}: {error}"),
+            }
+            let durable = MemoryDisk::with_files(&disk.durable_files());
+            check_sound(&durable, &past, &format!("{what}, then power was lost"));
+            check_sound(&disk, &past, &format!("{what}, then the process was started again"));
+        }
+    }
+}
+
+#[test]
+fn power_lost_after_any_call_keeps_all_that_was_durable() {
+    for n in 0.. {
+        let (disk, mut past) = (MemoryDisk::new(), Past::default());
+        disk.lose_power_at(n);
+        if live_through(&disk, &mut past).is_ok() && disk.calls().len() < n {
+            break;
+        }
+        check_images(&disk, &past, n);
+    }
+}
+
+#[test]
+fn power_lost_during_recovery_keeps_all_that_was_durable() {
+    for (files, past) in [left_behind(), torn()] {
+        for n in 0.. {
+            let disk = MemoryDisk::with_files(&files);
+            disk.lose_power_at(n);
+            if Life::open(&disk).is_ok() {
+                break;
+            }
+            check_images(&disk, &past, n);
+        }
+    }
+}
+
+/// Starts from what may be left: nothing unsynced, all of it, and parts of it; and from what is left
+/// if power is lost once more during that start.
+fn check_images(disk: &MemoryDisk, past: &Past, n: usize) {
+    let what = |left: &str| format!("power lost after {n} calls, {left}");
+    check_sound(&MemoryDisk::with_files(&disk.durable_files()), past, &what("nothing survived"));
+    let all = disk.files_after_power_loss(&mut |_| 1);
+    check_sound(&MemoryDisk::with_files(&all), past, &what("all survived"));
+    for seed in 0..6 {
+        let mut chance = Chance(seed + 1000 * n as u64);
+        let left = disk.files_after_power_loss(&mut |limit| chance.below(limit));
+        check_sound(&MemoryDisk::with_files(&left), past, &what(&format!("seed {seed}")));
+        let again = MemoryDisk::with_files(&left);
+        again.lose_power_at(chance.below(60));
+        drop(Life::open(&again));
+        let left = again.files_after_power_loss(&mut |limit| chance.below(limit));
+        check_sound(&MemoryDisk::with_files(&left), past, &what(&format!("seed {seed}, twice")));
+    }
+}
+
+/// After a failed sync the page cache may hold what the disk does not, until it is dropped.
+#[test]
+fn what_leaves_the_page_cache_during_a_start_is_not_taken_for_stored() {
+    for n in 0.. {
+        let disk = MemoryDisk::new();
+        let mut life = Life::open(&disk).unwrap();
+        life.store([hello(1, 1), batch(1, 1, 40)]);
+        life.append(batch(1, 2, 40)).unwrap();
+        disk.fail_call(1, ErrorKind::Other, Done::Nothing);
+        assert!(life.step().is_err());
+        let past = life.past;
+        let (evicted, calls) = (disk.clone(), disk.calls().len());
+        disk.before_call(n, move || evicted.evict());
+        let what = format!("dropped before call {n}");
+        let opened = Life::open(&disk);
+        let reached = disk.calls().len() >= calls + n;
+        match opened {
+            Ok(life) => {
+                assert!(past.appended.starts_with(&life.past.appended), "{what}");
+                assert!(life.past.durable >= past.durable, "{what}");
+                check_sound(&disk, &life.past, &what);
+            }
+            Err(OpenError::Disk { .. }) => check_sound(&disk, &past, &what),
+            Err(error) => panic!("{what}: {error}"),
+        }
+        if !reached {
+            break;
+        }
+    }
+}
+
+/// The filler and the committer sync the same file. Each must hear of a failure by itself.
+#[test]
+fn a_failure_that_the_filler_is_told_of_is_not_hidden_from_the_committer() {
+    let disk = MemoryDisk::new();
+    let sizes = Sizes { segment: 4 << 20, ..SETTINGS.sizes };
+    let life = Life::open_with(&disk, &Settings { sizes, ..SETTINGS }).unwrap();
+    let Life { ledger, mut committer, mut preparer, .. } = life;
+    let before = ledger.durable();
+    ledger.append(&hello(1, 1).record(), None, None).unwrap();
+    let filled = disk.clone();
+    disk.forget_calls();
+    // Between the group's write and its sync a piece is written, and its sync fails.
+    disk.before_call(1, move || {
+        filled.fail_call(1, ErrorKind::Other, Done::Nothing);
+        preparer.step().unwrap();
+    });
+    assert!(committer.step().is_err());
+    assert_eq!(ledger.durable(), before);
+    let name = || "00000001.log".to_owned();
+    let writes = disk.calls().into_iter().filter(|call| matches!(call, Call::Write(..)));
+    assert_eq!(writes.count(), 2, "{:?}", disk.calls());
+    assert_eq!(disk.calls().last(), Some(&Call::Sync(name())));
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Append(Event),
+    Step,
+    Prepare,
+    Mark,
+    Start,
+    Power,
+    Fail(usize, Done),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let event = prop_oneof![
+        (1..3_u32, 1..4_u32).prop_map(|(agency, epoch)| hello(agency, epoch)),
+        (1..3_u32, 0..99_u64, 1..100_usize).prop_map(|(a, seq, size)| batch(a, seq, size)),
+        (1..3_u32, 0..99_u64).prop_map(|(agency, seq)| finish(agency, seq)),
+    ];
+    let done = prop_oneof![Just(Done::Nothing), Just(Done::Half), Just(Done::All)];
+    prop_oneof![
+        12 => event.prop_map(Act::Append),
+        8 => Just(Act::Step),
+        3 => Just(Act::Prepare),
+        1 => Just(Act::Mark),
+        1 => Just(Act::Start),
+        1 => Just(Act::Power),
+        1 => (0..8_usize, done).prop_map(|(n, done)| Act::Fail(n, done)),
+    ]
+}
+
+/// A ledger that is started again whenever it ended, on what was left.
+struct Lives {
+    life: Life,
+    chance: Chance,
+}
+
+impl Lives {
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Append(event) => drop(self.life.append(event)),
+            Act::Mark => self.life.ledger.mark(),
+            Act::Prepare => drop(self.life.preparer.step()),
+            Act::Fail(n, done) => self.life.disk.fail_call(n, ErrorKind::Other, done),
+            Act::Step if self.life.step().is_ok() => {}
+            Act::Step | Act::Start => self.start(&self.life.disk.clone()),
+            Act::Power => {
+                let chance = &mut self.chance;
+                let left = self.life.disk.files_after_power_loss(&mut |limit| chance.below(limit));
+                self.start(&MemoryDisk::with_files(&left));
+            }
+        }
+    }
+
+    fn start(&mut self, disk: &MemoryDisk) {
+        // The first try may meet the fault that was asked for.
+        let life = Life::open(disk).or_else(|_| Life::open(disk)).unwrap();
+        let (before, now) = (&self.life.past, &life.past);
+        assert!(before.appended.starts_with(&now.appended), "{now:?} after {before:?}");
+        assert!(now.appended.len() >= before.durable, "{now:?} after {before:?}");
+        self.life = life;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn whatever_happens_what_was_durable_is_there_in_order(
+        acts in prop::collection::vec(act(), 1..80),
+        seed in any::<u64>(),
+    ) {
+        let life = Life::open(&MemoryDisk::new()).unwrap();
+        let mut lives = Lives { life, chance: Chance(seed) };
+        for act in acts {
+            lives.act(act);
+        }
+        lives.act(Act::Power);
+    }
+}

@@ -1,0 +1,15 @@
+//! The ledger against a disk that fails: everything that became durable is there again, exactly once
+//! and in order, and nothing else than what was appended.
+
+#![allow(clippy::unwrap_used)] // The lint knows test functions, not their helpers.
+
+mod beside;
+mod damage;
+mod directory;
+mod faults;
+mod life;
+mod order;
+mod refusal;
+mod room;
+mod waiters;
+mod whole;

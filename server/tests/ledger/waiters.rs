@@ -1,0 +1,175 @@
+//! Who waits for the ledger is told: by one thread, and by many.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use bolillero_server::ledger::memory::{Call, MemoryDisk};
+use bolillero_server::ledger::recovery::Settings;
+use bolillero_server::ledger::{Ledger, Position, Sizes, Waiter};
+use bolillero_server::session::{Mailbox, Wake};
+
+use crate::life::{Event, Life, SETTINGS, batch, hello};
+
+/// Longer than any of this takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A mailbox that does what a test wants.
+pub(crate) struct Bell(Box<dyn Fn() + Send + Sync>);
+
+impl Wake for Bell {
+    fn wake(&self) {
+        (self.0)();
+    }
+}
+
+impl Bell {
+    /// Notes among the disk's calls that it was rung.
+    pub(crate) fn noting(disk: &MemoryDisk, name: &str) -> Mailbox {
+        let (disk, text) = (disk.clone(), format!("told {name}"));
+        Mailbox::new(Arc::new(Self(Box::new(move || disk.note(&text)))))
+    }
+
+    fn sending() -> (Mailbox, Receiver<()>) {
+        let (sender, receiver) = channel::<()>();
+        let sender: Mutex<Sender<()>> = Mutex::new(sender);
+        let ring = move || {
+            // Whoever listened may have gone.
+            let _ = sender.lock().unwrap().send(());
+        };
+        (Mailbox::new(Arc::new(Self(Box::new(ring)))), receiver)
+    }
+}
+
+fn times_told(disk: &MemoryDisk, name: &str) -> usize {
+    let note = Call::Note(format!("told {name}"));
+    disk.calls().into_iter().filter(|call| *call == note).count()
+}
+
+#[test]
+fn a_connection_is_told_once_per_group_however_many_records_it_has_there() {
+    let disk = MemoryDisk::new();
+    let Life { ledger, mut committer, .. } = Life::open(&disk).unwrap();
+    let mut waiter = Waiter::new(Bell::noting(&disk, "it"));
+    for group in 1..=5 {
+        for seq in 0..group {
+            ledger.append(&batch(1, seq, 5).record(), Some(&mut waiter), None).unwrap();
+            ledger.await_tail(&mut waiter);
+        }
+        committer.step().unwrap();
+        assert_eq!(times_told(&disk, "it"), usize::try_from(group).unwrap());
+    }
+}
+
+#[test]
+fn nobody_is_admitted_over_the_limit_and_all_are_told_once_when_it_is_below() {
+    let disk = MemoryDisk::new();
+    let settings = Settings { queue_bytes_max: 100, ..SETTINGS };
+    let Life { ledger, mut committer, .. } = Life::open_with(&disk, &settings).unwrap();
+    let mut waiters = ["a", "b"].map(|name| Waiter::new(Bell::noting(&disk, name)));
+    for round in 1..=3 {
+        for (count, seq) in (1..=4_usize).zip(1..) {
+            assert!(waiters.iter_mut().all(|waiter| ledger.admits(waiter)), "{count} queued");
+            ledger.append(&hello(1, seq).record(), None, None).unwrap();
+        }
+        for _ in 0..3 {
+            assert!(!waiters.iter_mut().any(|waiter| ledger.admits(waiter)));
+        }
+        assert_eq!(times_told(&disk, "a"), round - 1);
+        committer.step().unwrap();
+        assert_eq!((times_told(&disk, "a"), times_told(&disk, "b")), (round, round));
+    }
+    committer.step().unwrap();
+    assert_eq!(times_told(&disk, "a"), 3);
+}
+
+#[test]
+fn who_is_not_admitted_is_told_by_the_group_that_makes_place() {
+    let disk = MemoryDisk::new();
+    let settings = Settings { queue_bytes_max: 250, ..SETTINGS };
+    let Life { ledger, mut committer, mut preparer, .. } =
+        Life::open_with(&disk, &settings).unwrap();
+    // Three groups, in three segments: 275 bytes each.
+    for seq in 1..=3 {
+        ledger.append(&batch(1, seq, 250).record(), None, None).unwrap();
+        while preparer.step().unwrap() != bolillero_server::ledger::prepare::Preparation::Idle {}
+    }
+    let mut waiter = Waiter::new(Bell::noting(&disk, "it"));
+    assert!(!ledger.admits(&mut waiter));
+    for told in [0, 0, 1] {
+        committer.step().unwrap();
+        assert_eq!(times_told(&disk, "it"), told);
+    }
+}
+
+/// Appends from several threads, each of which waits for every record before the next.
+#[test]
+fn no_wake_is_lost_among_threads() {
+    const THREADS: u32 = 4;
+    const RECORDS: u64 = 300;
+    let disk = MemoryDisk::new();
+    let sizes = Sizes { segment: 16 << 10, ..SETTINGS.sizes };
+    let settings = Settings { sizes, queue_bytes_max: 300 };
+    let Life { ledger, mut committer, mut preparer, .. } =
+        Life::open_with(&disk, &settings).unwrap();
+    let committing = thread::spawn(move || committer.run(Duration::from_millis(1)));
+    let preparing = thread::spawn(move || preparer.run());
+    let appending: Vec<_> = (1..=THREADS)
+        .map(|agency| {
+            let ledger = ledger.clone();
+            thread::spawn(move || append_one_by_one(&ledger, agency, RECORDS))
+        })
+        .collect();
+    for thread in appending {
+        thread.join().unwrap();
+    }
+    ledger.close();
+    committing.join().unwrap().unwrap();
+    preparing.join().unwrap();
+    let stored = Life::open_with(&disk, &settings).unwrap().past.appended;
+    assert_eq!(stored.len() as u64, 1 + u64::from(THREADS) * RECORDS);
+    for agency in 1..=THREADS {
+        let lane: Vec<Event> = stored.iter().filter(|e| e.agency == agency).cloned().collect();
+        let expected: Vec<_> = (1..=RECORDS).map(|seq| batch(agency, seq, 80)).collect();
+        assert_eq!(lane, expected);
+    }
+}
+
+fn append_one_by_one(ledger: &Ledger, agency: u32, records: u64) {
+    let (mailbox, rung) = Bell::sending();
+    let mut waiter = Waiter::new(mailbox);
+    for seq in 1..=records {
+        while !ledger.admits(&mut waiter) {
+            rung.recv_timeout(PATIENCE).expect("told of admission");
+        }
+        let event = batch(agency, seq, 80);
+        let position: Position = loop {
+            match ledger.append(&event.record(), Some(&mut waiter), None) {
+                Ok(position) => break position,
+                Err(_) => ledger.wait_for_room(PATIENCE),
+            }
+        };
+        while ledger.durable() < position {
+            rung.recv_timeout(PATIENCE).expect("told of durability");
+        }
+    }
+}
+
+/// The committer's thread marks the end when it is quiet, and when the ledger is closed.
+#[test]
+fn a_quiet_or_closed_ledger_ends_with_a_mark() {
+    for mark_delay in [Duration::from_millis(1), Duration::MAX] {
+        let disk = MemoryDisk::new();
+        let Life { ledger, mut committer, .. } = Life::open(&disk).unwrap();
+        let (mailbox, rung) = Bell::sending();
+        let committing = thread::spawn(move || committer.run(mark_delay));
+        ledger.append(&hello(1, 1).record(), Some(&mut Waiter::new(mailbox)), None).unwrap();
+        rung.recv_timeout(PATIENCE).unwrap();
+        ledger.close();
+        committing.join().unwrap().unwrap();
+        let (events, tail) = crate::life::read(&disk).unwrap();
+        assert_eq!(events.len(), 2);
+        assert!(tail.unwrap().ends_with_mark);
+    }
+}
