@@ -43,7 +43,7 @@ fn each_refused_batch_is_logged_with_what_it_says_it_has() {
     let mut base = central.connect();
     let mut session = central.session(1);
     take_log_lines();
-    let mut check = |client: &mut Client, request: Vec<u8>, line: &str| {
+    let check = |client: &mut Client, request: Vec<u8>, line: &str| {
         client.send(&request);
         assert_eq!(take_log_lines(), [line]);
     };

@@ -48,7 +48,7 @@ fn who_had_finished_has_finished_and_the_others_finish() {
 
 #[test]
 fn a_mark_that_was_not_durable_is_asked_for_again() {
-    let mut central = with_finished(&[1, 2]);
+    let central = with_finished(&[1, 2]);
     let mut client = central.connect();
     client.send(&ready(3));
     assert_eq!(central.office.draw(), Draw::Drawing);

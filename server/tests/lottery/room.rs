@@ -1,6 +1,9 @@
 //! A disk without room: refused is refused, nothing changes, and it goes on when there is room.
 
+use std::io::ErrorKind;
+
 use bolillero_server::ledger::committer::Step;
+use bolillero_server::ledger::memory::{Call, MemoryDisk};
 use bolillero_server::lottery::draw::DrawStep;
 
 use crate::support::*;
@@ -128,24 +131,37 @@ fn over_the_limit_of_the_queue_requests_wait_unread() {
     assert!(!first.is_held() && !second.is_held());
 }
 
+/// All agencies have finished, the office died, and when it starts again somebody else has the room for its draw.
+fn without_room_for_the_draw() -> Central {
+    let setup = Setup { agencies: 300, segment_size: 32 << 10, ..Setup::default() };
+    let mut central = Central::with(setup.clone());
+    // Behind these and 300 marks there is no place in the segment for a draw of 300 agencies.
+    central.connect().send(&batch(1, &[1; 80]).repeat(3));
+    for agency in 1..=300 {
+        central.connect().send(&ready(agency));
+        central.commit();
+    }
+    let files = central.disk.durable_files();
+    let start = |disk| Central::open(setup.clone(), disk).unwrap();
+    let calls = start(MemoryDisk::with_files(files.clone())).disk.calls();
+    let is_allocation = |call: &Call| matches!(call, Call::Allocate(_));
+    let first_spare = calls.iter().enumerate().filter(|(_, call)| is_allocation(call)).nth(1);
+    let disk = MemoryDisk::with_files(files);
+    disk.fail_call(first_spare.unwrap().0, ErrorKind::StorageFull);
+    let mut central = start(disk);
+    assert_eq!((central.draw(), central.stored().1), (DrawStep::NoRoom, 0));
+    central
+}
+
 #[test]
 fn a_draw_that_finds_no_room_is_done_when_there_is() {
-    let mut central =
-        Central::with(Setup { agencies: 300, segment_size: 64 << 10, ..Setup::default() });
-    central.finish_all(1..300);
-    let mut last = central.connect();
-    last.send(&ready(300));
-    central.commit();
-    // The reserve stands until somebody else takes the space while the office is down.
-    let files = central.disk.durable_files();
-    let disk = bolillero_server::ledger::memory::MemoryDisk::with_files(files);
-    disk.set_room(Some(2 * central.setup.segment_size));
-    let mut central = Central::open(central.setup, disk).unwrap();
-    if central.draw() == DrawStep::NoRoom {
-        assert_eq!(central.stored().1, 0);
-        central.disk.set_room(None);
-        central.prepare();
-    }
-    central.settle();
-    assert_eq!((central.draw(), central.stored().1), (DrawStep::Done, 1));
+    let mut central = without_room_for_the_draw();
+    let mut client = central.connect();
+    client.send(&[ready(1), ask(1)].concat());
+    assert_eq!(central.commit(), Step::Idle);
+    assert_eq!(client.replies(), []);
+    central.prepare();
+    central.run_drawer();
+    assert_eq!(client.replies(), [ack(), winners("#")]);
+    assert_eq!(central.stored().1, 1);
 }

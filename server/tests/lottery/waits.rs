@@ -13,7 +13,7 @@ fn an_idle_connection_and_an_unfinished_packet_have_their_deadlines() {
     let mut session = central.session(1);
     let mut base = central.connect();
     let time = |client: &Client| client.wait().map(|wait| wait.time_max);
-    let mut check = |name: &str, client: &mut Client, bytes: &[u8], expected: Option<Duration>| {
+    let check = |name: &str, client: &mut Client, bytes: &[u8], expected: Option<Duration>| {
         client.send(bytes);
         let _ = client.read();
         assert_eq!(time(client), expected, "{name}");

@@ -5,6 +5,8 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bolillero_protocol::bet::Number;
 use bolillero_protocol::message::DrawId;
@@ -15,7 +17,7 @@ use bolillero_server::ledger::memory::MemoryDisk;
 use bolillero_server::ledger::prepare::{Preparation, Preparer};
 use bolillero_server::ledger::reader::{Next, read_ledger};
 use bolillero_server::ledger::record::Record;
-use bolillero_server::ledger::recovery::{OpenError, Opened, ReplayError, Settings, open_ledger};
+use bolillero_server::ledger::recovery::{OpenError, Opened, Settings, open_ledger};
 use bolillero_server::lottery::Office;
 use bolillero_server::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use bolillero_server::lottery::event::{Replayed, open_body, open_record};
@@ -27,6 +29,9 @@ use bolillero_server::session::{
 use sha2::{Digest as _, Sha256};
 
 pub(crate) const DRAW: &str = "0123456789abcdef";
+
+/// Far more than anything here takes on a loaded machine: reaching it is a failure.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What an office is made with.
 #[derive(Clone)]
@@ -201,6 +206,23 @@ impl Central {
     /// One step of the drawer.
     pub(crate) fn draw(&mut self) -> DrawStep {
         self.drawer.step(&self.alarm).unwrap()
+    }
+
+    /// Has the drawer's loop run beside the committer until it ends by itself.
+    pub(crate) fn run_drawer(&mut self) {
+        let (drawer, alarm) = (&mut self.drawer, &self.alarm);
+        let in_time = thread::scope(|scope| {
+            let running = scope.spawn(|| drawer.run(alarm).unwrap());
+            let begun = Instant::now();
+            while !running.is_finished() && begun.elapsed() < PATIENCE {
+                self.committer.step().unwrap();
+                thread::yield_now();
+            }
+            let in_time = running.is_finished();
+            alarm.stop();
+            in_time
+        });
+        assert!(in_time, "the drawer waits for what does not come");
     }
 
     /// Prepares segments until there is nothing to do, or no room.
@@ -543,12 +565,4 @@ fn note_log_lines() {
         log::set_logger(&ThreadLog).unwrap();
         log::set_max_level(log::LevelFilter::Info);
     });
-}
-
-/// Holds that a replay refuses, and says why.
-pub(crate) fn damaged(result: Result<(), ReplayError>) -> String {
-    match result {
-        Err(ReplayError::Damaged(why)) => why,
-        other => panic!("{other:?}"),
-    }
 }
