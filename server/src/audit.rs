@@ -88,7 +88,7 @@ pub fn verify(data_dir: &Path) -> Result<Verified, Failure> {
     let winners = match replayed.digests {
         None => None,
         Some(recorded) => {
-            let found = find_winners(&disk, &state.terms(), &|| true)?;
+            let found = find_winners(&disk, &state.terms(), 0, &|| true)?;
             let digests = found.map(|winners| winners.digests()).unwrap_or_default();
             if digests != recorded {
                 let what = "its bets do not give the winners that its draw recorded";

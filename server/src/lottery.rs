@@ -4,40 +4,60 @@
 //! session --- hello, put, finish, winners ---> Office { state } --- record ---> ledger
 //!    ^                                                                             |
 //!    +----------- news: what your answer rests on is on disk -----------------------+
+//!
+//! session    bytes -> packets -> requests, the order of the answers, deadlines
+//! ask        a request -> a question to the office -> what is owed
+//! owed       what is owed -> bytes, once it may leave
+//! state      lanes and draw, as a pure value     event   the same as records of the ledger, and back
+//! draw       finds the winners, records and announces them     winners, publish
 //! ```
 
-mod answers;
+mod ask;
 pub mod draw;
 pub mod event;
+mod owed;
 pub mod publish;
 pub mod session;
 pub mod state;
 pub mod winners;
 
+use std::collections::BTreeMap;
+use std::fmt::Arguments;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bolillero_protocol::bet::Batch;
 use bolillero_protocol::chain::BodyHash;
 use bolillero_protocol::error::Malformed;
 use bolillero_protocol::message::{Code, DrawId, Receipt, Totals, Welcome};
+use log::{Level, log_enabled};
 
 use crate::ledger::{Ledger, NoRoom, Position, Waiter, lock_or_die};
 use crate::session::Mailbox;
-use state::{BatchVerdict, By, Draw, Event, FinishVerdict, Refused, State, Terms};
+use state::{BatchVerdict, By, Draw, Event, FinishVerdict, LaneSummary, Refused, State, Terms};
 use winners::Winners;
 
-/// An answer, and what it rests on: it may leave once the ledger is durable up to `rests_on`, and,
-/// where it waits for the draw, once the winners are known.
+/// An answer, and what it rests on: it may leave once the ledger is durable up to `rests_on`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Answer<T> {
     /// What is to be on disk before it leaves.
     pub rests_on: Position,
-    /// Whether it waits for the draw too.
-    pub waits_for_draw: bool,
     /// The answer itself.
     pub result: Result<T, Refused>,
 }
+
+/// How a mark is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// Once it is on disk.
+    Now,
+    /// Once the draw is: all agencies have finished.
+    AfterDraw,
+}
+
+/// A place among those who are told when the winners are known. See [`Office::await_draw`].
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
 
 /// A batch on its way into the ledger. All that can be found out without the office's lock is.
 #[derive(Debug, Clone, Copy)]
@@ -50,12 +70,10 @@ pub struct Put<'a> {
     pub seq: Option<u64>,
     /// Its body, opcode 3's form.
     pub body: &'a [u8],
-    /// The hash of that body.
-    pub hash: BodyHash,
     /// The body read, or what is wrong with it.
     pub batch: &'a Result<Batch<'a>, Malformed>,
     /// The line to be logged once it is stored.
-    pub log_line: Option<std::fmt::Arguments<'a>>,
+    pub log_line: Arguments<'a>,
 }
 
 /// The office: answers the five things a session can ask. Shared by all sessions.
@@ -72,7 +90,9 @@ struct Inner {
     state: State,
     /// Set once the draw's record is durable.
     winners: Option<Arc<Winners>>,
-    awaiting_draw: Vec<Mailbox>,
+    /// Who is told when they are, in the order in which they came. Those who leave are taken out.
+    awaiting_draw: BTreeMap<Ticket, Mailbox>,
+    next_ticket: u64,
     /// Told when the record that completes the marks is durable.
     drawer: Waiter,
     /// Where that record is.
@@ -89,7 +109,8 @@ impl Office {
         let inner = Inner {
             state,
             winners: None,
-            awaiting_draw: Vec::new(),
+            awaiting_draw: BTreeMap::new(),
+            next_ticket: 0,
             drawer: Waiter::new(drawer),
             completed_at,
         };
@@ -125,11 +146,12 @@ impl Office {
 
     /// Stores a batch, whole or not at all.
     pub fn put(&self, put: &Put<'_>, waiter: &mut Waiter) -> Answer<Receipt> {
+        let hash = BodyHash::of(put.body);
         let mut inner = self.lock();
-        let verdict = inner.state.check_batch(put.agency, put.by, put.seq, put.hash);
+        let verdict = inner.state.check_batch(put.agency, put.by, put.seq, hash);
         let result = verdict.and_then(|verdict| match verdict {
             BatchVerdict::Repeat(receipt) => Ok(receipt),
-            BatchVerdict::Store(seq) => self.store(&mut inner, put, seq, waiter),
+            BatchVerdict::Store(seq) => self.store(&mut inner, put, seq, hash, waiter),
         });
         self.answer(result, waiter)
     }
@@ -141,19 +163,17 @@ impl Office {
         by: By,
         totals: Option<Totals>,
         waiter: &mut Waiter,
-    ) -> Answer<()> {
+    ) -> Answer<Ack> {
         let mut inner = self.lock();
         let verdict = inner.state.check_finish(agency, by, totals);
-        let result = verdict.and_then(|verdict| match verdict {
-            FinishVerdict::Repeat => Ok(()),
-            FinishVerdict::Mark(seq) => self.mark(&mut inner, agency, by, seq, waiter),
+        let result = verdict.and_then(|verdict| {
+            if let FinishVerdict::Mark(seq) = verdict {
+                self.mark(&mut inner, agency, by, seq, waiter)?;
+            }
+            let draw_awaited = inner.state.draw() != Draw::Open && inner.winners.is_none();
+            Ok(if draw_awaited { Ack::AfterDraw } else { Ack::Now })
         });
-        let mut answer = self.answer(result, waiter);
-        if answer.result.is_ok() && inner.state.draw() != Draw::Open && inner.winners.is_none() {
-            answer.waits_for_draw = true;
-            inner.awaiting_draw.push(waiter.mailbox().clone());
-        }
-        answer
+        self.answer(result, waiter)
     }
 
     /// How far the draw is.
@@ -168,22 +188,31 @@ impl Office {
         self.lock().winners.clone()
     }
 
-    /// The winners if they are known; if not, `mailbox` is told when they are.
+    /// Has `mailbox` told when the winners are known, until the ticket is given back. `None`: they are.
     #[must_use]
-    pub fn await_winners(&self, mailbox: &Mailbox) -> Option<Arc<Winners>> {
+    pub fn await_draw(&self, mailbox: &Mailbox) -> Option<Ticket> {
         let mut inner = self.lock();
-        if inner.winners.is_none() {
-            inner.awaiting_draw.push(mailbox.clone());
+        if inner.winners.is_some() {
+            return None;
         }
-        inner.winners.clone()
+        let number = inner.next_ticket;
+        inner.next_ticket += 1;
+        inner.awaiting_draw.insert(Ticket(number), mailbox.clone());
+        Some(Ticket(number))
     }
 
-    /// Holds that an agency is one of the draw.
-    ///
-    /// # Errors
-    /// [`Refused`] when it is not.
-    pub fn check_agency(&self, agency: u32) -> Result<(), Refused> {
-        self.lock().state.check_agency(agency)
+    /// Takes back the ticket of a connection that has ended.
+    #[expect(clippy::needless_pass_by_value, reason = "it is of no more use")]
+    pub fn leave(&self, ticket: Ticket) {
+        let mailbox = self.lock().awaiting_draw.remove(&ticket);
+        // Not under the lock: what stands behind a mailbox may end with it.
+        drop(mailbox);
+    }
+
+    /// What is known of an agency's lane.
+    #[must_use]
+    pub fn lane(&self, agency: u32) -> Option<LaneSummary> {
+        self.lock().state.lane(agency)
     }
 
     /// Whether all agencies have finished, durably, and the draw is to be done.
@@ -210,7 +239,7 @@ impl Office {
         inner.winners = Some(winners);
         let awaiting = std::mem::take(&mut inner.awaiting_draw);
         drop(inner);
-        for mailbox in awaiting {
+        for mailbox in awaiting.into_values() {
             mailbox.news();
         }
     }
@@ -220,16 +249,17 @@ impl Office {
         inner: &mut Inner,
         put: &Put<'_>,
         seq: u64,
+        hash: BodyHash,
         waiter: &mut Waiter,
     ) -> Result<Receipt, Refused> {
-        let malformed = |text: String| Refused { code: Code::Malformed, text };
-        let batch = put.batch.as_ref().map_err(|error| malformed(error.to_string()))?;
-        if batch.bets() == 0 {
-            return Err(malformed("a batch has at least one bet".to_owned()));
+        let bets = put.batch.as_ref()?.bets();
+        if bets == 0 {
+            return Err(Refused::new(Code::Malformed, "a batch has at least one bet"));
         }
-        let (agency, hash) = (put.agency, put.hash);
-        let event = Event::Batch { agency, epoch: put.by.epoch(), seq, bets: batch.bets(), hash };
-        self.record(inner, event, put.body, waiter, put.log_line)?;
+        let agency = put.agency;
+        let event = Event::Batch { agency, epoch: put.by.epoch(), seq, bets, hash };
+        let log_line = log_enabled!(Level::Info).then_some(put.log_line);
+        self.record(inner, event, put.body, waiter, log_line)?;
         Ok(inner.state.last_receipt(agency))
     }
 
@@ -257,12 +287,12 @@ impl Office {
         event: Event,
         body: &[u8],
         waiter: &mut Waiter,
-        log_line: Option<std::fmt::Arguments<'_>>,
+        log_line: Option<Arguments<'_>>,
     ) -> Result<(), Refused> {
         let record = event::record_of(&event, body);
         self.ledger
             .append(&record, Some(waiter), log_line)
-            .map_err(|error| Refused { code: Code::Storage, text: error.to_string() })?;
+            .map_err(|error| Refused::new(Code::Storage, error.to_string()))?;
         inner.state.apply(event).expect("an event is recorded only after it was checked");
         Ok(())
     }
@@ -270,7 +300,7 @@ impl Office {
     /// An answer rests on all that was queued before it: also a repeat, and a refusal.
     fn answer<T>(&self, result: Result<T, Refused>, waiter: &mut Waiter) -> Answer<T> {
         let rests_on = self.ledger.await_tail(waiter);
-        Answer { rests_on, waits_for_draw: false, result }
+        Answer { rests_on, result }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

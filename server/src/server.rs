@@ -19,7 +19,7 @@ use crate::ledger::record::Record;
 use crate::ledger::recovery::{Found, Opened, ReplayError, Settings, open_ledger};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::lottery::Office;
-use crate::lottery::draw::{Alarm, DrawStep, Drawer};
+use crate::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use crate::lottery::event::{Replayed, open_body, open_record};
 use crate::lottery::session::Lottery;
 use crate::lottery::state::{Draw, State, Terms};
@@ -65,12 +65,16 @@ pub fn run(config: &Config, socket: TcpListener, life: &Lifecycle) -> Result<(),
     let state = replayed.state.expect("an opened ledger has its first record");
     let draw = state.draw();
     let office = Arc::new(Office::new(state, ledger.clone(), Mailbox::new(alarm.clone())));
-    let published = Some(config.data_dir.join(PUBLISHED_DIRECTORY));
-    let mut drawer = Drawer::new(Arc::clone(&office), disk, published, config.announce_delay);
+    let draw_settings = DrawSettings {
+        published: Some(config.data_dir.join(PUBLISHED_DIRECTORY)),
+        announce_delay: config.announce_delay,
+        ..DrawSettings::default()
+    };
+    let mut drawer = Drawer::new(Arc::clone(&office), disk, draw_settings);
     match &replayed.digests {
         Some(digests) => drawer.resume(digests)?,
         None if draw == Draw::Drawing => {
-            while drawer.step(&|| true)? == DrawStep::Waiting {
+            while drawer.step(&alarm)? == DrawStep::Waiting {
                 committer.step()?;
             }
         }

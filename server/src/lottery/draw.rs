@@ -2,15 +2,16 @@
 //! loop around it, so that a test can drive it.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bolillero_protocol::log_line;
 use thiserror::Error;
 
 use super::Office;
 use super::event::draw_body;
 use super::publish::publish;
-use super::winners::{Digest, Winners, find_winners};
+use super::winners::{Digest, WINNERS_LENGTH_MAX, Winners, find_winners};
 use crate::ledger::Position;
 use crate::ledger::committer::segment_name;
 use crate::ledger::disk::Disk;
@@ -39,27 +40,49 @@ pub enum DrawStep {
     Done,
 }
 
+/// What a draw does beside finding the winners.
+#[derive(Debug, Clone)]
+pub struct DrawSettings {
+    /// Where results are published; `None`: nowhere.
+    pub published: Option<PathBuf>,
+    /// How long the answers wait after the log line, for tools that merge the logs of several machines.
+    pub announce_delay: Duration,
+    /// The longest list of an agency's winners that is kept in memory and sent, in bytes.
+    pub winners_length_max: usize,
+}
+
+impl Default for DrawSettings {
+    fn default() -> Self {
+        let winners_length_max = WINNERS_LENGTH_MAX;
+        Self { published: None, announce_delay: Duration::ZERO, winners_length_max }
+    }
+}
+
 /// Does the draw.
 pub struct Drawer {
     office: Arc<Office>,
     disk: Arc<dyn Disk>,
-    /// Where results are published; `None`: nowhere.
-    published: Option<PathBuf>,
-    announce_delay: Duration,
-    found: Option<Arc<Winners>>,
-    recorded_at: Option<Position>,
+    settings: DrawSettings,
+    stage: Stage,
+}
+
+/// How far the drawer is. It only ever moves down this list.
+enum Stage {
+    /// The winners are not known.
+    Waiting,
+    /// They are, and there was no place for their record yet.
+    Found(Arc<Winners>),
+    /// Their record is queued.
+    Recorded(Arc<Winners>, Position),
+    /// Everybody knows them.
+    Announced,
 }
 
 impl Drawer {
     /// A drawer for an office whose ledger lies on `disk`.
     #[must_use]
-    pub fn new(
-        office: Arc<Office>,
-        disk: Arc<dyn Disk>,
-        published: Option<PathBuf>,
-        announce_delay: Duration,
-    ) -> Self {
-        Self { office, disk, published, announce_delay, found: None, recorded_at: None }
+    pub fn new(office: Arc<Office>, disk: Arc<dyn Disk>, settings: DrawSettings) -> Self {
+        Self { office, disk, settings, stage: Stage::Waiting }
     }
 
     /// Finds again the winners of a draw that was done in an earlier life, and holds them against
@@ -68,81 +91,87 @@ impl Drawer {
     /// # Errors
     /// [`DrawError`]
     pub fn resume(&mut self, recorded: &[Digest]) -> Result<(), DrawError> {
-        let winners = find_winners(&*self.disk, &self.office.terms(), &|| true)?;
-        let winners = winners.expect("nobody stopped the search");
+        let winners = self.find_winners(&|| true)?.expect("nobody stopped the search");
         if winners.digests() != recorded {
             let what = "its bets do not give the winners that its draw recorded".to_owned();
             let file = segment_name(1);
             return Err(ReadError::Damaged { file, offset: 0, what }.into());
         }
-        self.finish(&Arc::new(winners));
+        self.announce(&Arc::new(winners));
         Ok(())
     }
 
-    /// Does what can be done now. A search for winners ends early when `goes_on` says no.
+    /// Does what can be done now. Once `alarm` is stopped, a search for winners ends early.
     ///
     /// # Errors
     /// [`DrawError`]: the draw is not done, and the ledger cannot be trusted.
-    pub fn step(&mut self, goes_on: &dyn Fn() -> bool) -> Result<DrawStep, DrawError> {
-        if let Some(position) = self.recorded_at {
-            return Ok(self.finish_when_durable(position));
-        }
-        if self.found.is_none() && self.office.draw_is_due() {
-            let winners = find_winners(&*self.disk, &self.office.terms(), goes_on)?;
-            self.found = winners.map(Arc::new);
-        }
-        let Some(found) = &self.found else { return Ok(DrawStep::Waiting) };
-        let body = draw_body(self.office.terms().winning_number, &found.digests());
-        match self.office.record_draw(&body) {
-            Ok(position) => {
-                self.recorded_at = Some(position);
-                Ok(self.finish_when_durable(position))
+    pub fn step(&mut self, alarm: &Alarm) -> Result<DrawStep, DrawError> {
+        loop {
+            match &self.stage {
+                Stage::Waiting if !self.office.draw_is_due() => return Ok(DrawStep::Waiting),
+                Stage::Waiting => match self.find_winners(&|| !alarm.is_stopped())? {
+                    Some(winners) => self.stage = Stage::Found(Arc::new(winners)),
+                    None => return Ok(DrawStep::Waiting),
+                },
+                Stage::Found(winners) => {
+                    let body = draw_body(self.office.terms().winning_number, &winners.digests());
+                    match self.office.record_draw(&body) {
+                        Ok(position) => {
+                            self.stage = Stage::Recorded(Arc::clone(winners), position);
+                        }
+                        Err(_) => return Ok(DrawStep::NoRoom),
+                    }
+                }
+                Stage::Recorded(_, position) if self.office.ledger().durable() < *position => {
+                    return Ok(DrawStep::Waiting);
+                }
+                Stage::Recorded(winners, _) => {
+                    let winners = Arc::clone(winners);
+                    alarm.pause(self.settings.announce_delay);
+                    self.announce(&winners);
+                }
+                Stage::Announced => return Ok(DrawStep::Done),
             }
-            Err(_) => Ok(DrawStep::NoRoom),
         }
     }
 
-    fn finish_when_durable(&mut self, position: Position) -> DrawStep {
-        if self.office.ledger().durable() < position {
-            return DrawStep::Waiting;
-        }
-        // For tools that merge the logs of several machines: the line is out, the answers wait.
-        std::thread::sleep(self.announce_delay);
-        let winners = self.found.clone().expect("they were found before they were recorded");
-        self.finish(&winners);
-        DrawStep::Done
-    }
-
-    /// Tells everybody, then publishes: nobody waits for files.
-    fn finish(&self, winners: &Arc<Winners>) {
-        self.office.announce(Arc::clone(winners));
-        let Some(directory) = &self.published else { return };
-        let terms = self.office.terms();
-        match publish(directory, &terms, winners, &*self.disk) {
-            Ok(()) => log::info!("action: publish | result: success"),
-            Err(error) => log::error!(
-                "action: publish | result: fail | error: {error:#} | hint: tried again at the next start"
-            ),
-        }
-    }
-
-    /// Steps until the draw is done or `stop` says so. For a thread.
+    /// Steps until the draw is done or `alarm` is stopped. For a thread.
     ///
     /// # Errors
     /// [`DrawError`]
     pub fn run(&mut self, alarm: &Alarm) -> Result<(), DrawError> {
-        let goes_on = || !alarm.is_stopped();
-        while alarm.wait() {
-            loop {
-                match self.step(&goes_on)? {
-                    DrawStep::Done => return Ok(()),
-                    DrawStep::Waiting => break,
-                    DrawStep::NoRoom if alarm.is_stopped() => return Ok(()),
-                    DrawStep::NoRoom => self.office.ledger().wait_for_room(ROOM_RETRY),
-                }
+        loop {
+            match self.step(alarm)? {
+                DrawStep::Done => return Ok(()),
+                DrawStep::Waiting => alarm.wait(),
+                DrawStep::NoRoom => self.office.ledger().wait_for_room(ROOM_RETRY),
+            }
+            if alarm.is_stopped() {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    fn find_winners(&self, goes_on: &dyn Fn() -> bool) -> Result<Option<Winners>, DrawError> {
+        let length_max = self.settings.winners_length_max;
+        Ok(find_winners(&*self.disk, &self.office.terms(), length_max, goes_on)?)
+    }
+
+    /// Tells everybody, then publishes: nobody waits for files.
+    fn announce(&mut self, winners: &Arc<Winners>) {
+        self.office.announce(Arc::clone(winners));
+        self.stage = Stage::Announced;
+        let Some(directory) = &self.settings.published else { return };
+        let terms = self.office.terms();
+        match publish(directory, &terms, winners, &*self.disk) {
+            Ok(()) => log::info!("action: publish | result: success"),
+            Err(error) => {
+                let error = log_line::value(&format!("{error:#}"));
+                log::error!(
+                    "action: publish | result: fail | error: {error} | hint: tried again at the next start"
+                );
+            }
+        }
     }
 }
 
@@ -166,22 +195,29 @@ impl Alarm {
     }
 
     fn is_stopped(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).stopped
+        self.lock().stopped
     }
 
-    /// Blocks until there is news (true), or the thread is to end.
-    fn wait(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Blocks until there is news, or the thread is to end.
+    fn wait(&self) {
         let quiet = |state: &mut AlarmState| !state.news && !state.stopped;
-        let woken = self.rung.wait_while(state, quiet);
-        let mut state = woken.unwrap_or_else(PoisonError::into_inner);
-        state.news = false;
-        !state.stopped
+        let woken = self.rung.wait_while(self.lock(), quiet);
+        woken.unwrap_or_else(PoisonError::into_inner).news = false;
+    }
+
+    /// Blocks for `time`, or until the thread is to end.
+    fn pause(&self, time: Duration) {
+        // Why it returned does not matter: after the end nobody waits for an answer.
+        drop(self.rung.wait_timeout_while(self.lock(), time, |state| !state.stopped));
     }
 
     fn set(&self, change: impl FnOnce(&mut AlarmState)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.lock());
         self.rung.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, AlarmState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Events as records of the ledger, and back. The one place that knows both.
 
-use bolillero_protocol::bet::{Bets, Number};
+use bolillero_protocol::bet::{AGENCIES_MAX, Bets, Number};
 use bolillero_protocol::chain::BodyHash;
 use bolillero_protocol::message::DrawId;
 use byteorder::{BigEndian, ByteOrder};
@@ -97,6 +97,9 @@ fn read_terms(record: &Record<'_>) -> Result<Terms, ReplayError> {
     draw.copy_from_slice(&body[..8]);
     let winning_number = Number::new(BigEndian::read_u16(&body[8..]))
         .ok_or_else(|| damaged("the winning number is over 9999"))?;
+    if record.n > AGENCIES_MAX {
+        return Err(damaged("the open record has more agencies than a draw can have"));
+    }
     Ok(Terms { agencies: record.n, winning_number, draw: DrawId(draw) })
 }
 

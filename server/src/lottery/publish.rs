@@ -20,8 +20,11 @@ use crate::ledger::disk::Disk;
 
 const JSON: &str = "draw.json";
 const SUMS: &str = "SHA256SUMS";
+/// What the name of a file that is not whole yet ends in.
+const UNFINISHED: &str = ".tmp";
 
-/// Writes the files, unless they are there. Each gets its name only when it is whole and synced.
+/// Writes the files, unless they are there. Each gets its name only when it is whole and synced;
+/// what an earlier life left unfinished is removed.
 ///
 /// # Errors
 /// What could not be written. It can be tried again.
@@ -31,13 +34,14 @@ pub fn publish(
     winners: &Winners,
     disk: &dyn Disk,
 ) -> anyhow::Result<()> {
-    let mut names = winners.iter().map(|(agency, _)| winners_file(agency));
-    if names.all(|name| directory.join(name).exists())
-        && [JSON, SUMS].iter().all(|name| directory.join(name).exists())
-    {
+    let doing = |what: &str| format!("{what} {}", directory.display());
+    fs::create_dir_all(directory).with_context(|| doing("creating"))?;
+    remove_unfinished(directory).with_context(|| doing("removing unfinished files in"))?;
+    let agencies = winners.iter().map(|(agency, _)| winners_file(agency));
+    let mut names = agencies.chain([JSON.to_owned(), SUMS.to_owned()]);
+    if names.all(|name| directory.join(name).exists()) {
         return Ok(());
     }
-    fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
     let mut sums = String::new();
     for (agency, of_agency) in winners.iter() {
         let name = winners_file(agency);
@@ -48,7 +52,7 @@ pub fn publish(
     write_file(directory, JSON, &mut sums, |out| Ok(out.write_all(json.as_bytes())?))?;
     write_file(directory, SUMS, &mut String::new(), |out| Ok(out.write_all(sums.as_bytes())?))?;
     let synced = fs::File::open(directory).and_then(|directory| directory.sync_all());
-    synced.with_context(|| format!("syncing {}", directory.display()))
+    synced.with_context(|| doing("syncing"))
 }
 
 /// The name of the file with an agency's winners.
@@ -57,13 +61,23 @@ pub fn winners_file(agency: u32) -> String {
     format!("winners-agency-{agency}.csv")
 }
 
+fn remove_unfinished(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn write_file(
     directory: &Path,
     name: &str,
     sums: &mut String,
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let temporary = directory.join(format!(".{name}.tmp"));
+    let temporary = directory.join(format!(".{name}{UNFINISHED}"));
     let write = || {
         let file = fs::File::create(&temporary)?;
         let mut out = Hashing { out: BufWriter::new(file), hash: Sha256::new() };

@@ -15,7 +15,8 @@ use bolillero_protocol::message::{Reply, is_request, opcode};
 use bolillero_protocol::tlv::{Decoder, Rules};
 
 use super::Office;
-use super::answers::{Asker, Owed};
+use super::ask::Asker;
+use super::owed::Owed;
 use crate::session::{Flow, Input, Mail, Mailbox, Peer, Service, Session, Wait};
 
 /// The limits of the lottery's connections.
@@ -80,6 +81,7 @@ impl Service for Lottery {
             owed: VecDeque::new(),
             requests: 0,
             reading: Reading::Open,
+            stopping: false,
             holds_bytes: false,
         })
     }
@@ -96,8 +98,6 @@ enum Reading {
     Open,
     /// No more will come: what is here is finished.
     Ended,
-    /// The server stops: what is here is finished, and the peer is told.
-    Stopping,
     /// Nothing is taken any more; what is owed leaves.
     Closed,
 }
@@ -110,6 +110,8 @@ struct LotterySession {
     /// Requests taken so far. Names the waits.
     requests: u64,
     reading: Reading,
+    /// The server stops: what is here is finished, and the peer is told.
+    stopping: bool,
     /// Bytes were kept that may hold whole packets: there was no place for their answers.
     holds_bytes: bool,
 }
@@ -119,7 +121,7 @@ impl Session for LotterySession {
         match input {
             Input::Bytes(bytes) => self.take(bytes),
             Input::Mail(Mail::News) | Input::Drained => self.take(&[]),
-            Input::Mail(Mail::Shutdown) => self.reading = self.reading.max(Reading::Stopping),
+            Input::Mail(Mail::Shutdown) => self.stopping = true,
             Input::Eof => self.reading = self.reading.max(Reading::Ended),
             Input::Deadline => return self.time_out(out),
         }
@@ -181,24 +183,31 @@ impl LotterySession {
     fn pay(&mut self, out: &mut Vec<u8>) -> bool {
         let before = self.owed.len();
         while out.len() < self.limits.output_bytes_max
-            && self.owed.front().is_some_and(|owed| self.asker.pay(owed, out))
+            && self.owed.front().is_some_and(|owed| owed.pay(self.asker.office(), out))
         {
             self.owed.pop_front();
         }
         self.owed.len() < before
     }
 
-    fn flow(&mut self, out: &mut Vec<u8>) -> Flow {
-        let nothing_owed = self.owed.is_empty()
-            || self.reading == Reading::Stopping && self.asker.awaits_open_draw(&self.owed);
-        if self.reading > Reading::Open && nothing_owed && !self.holds_bytes {
-            if self.reading == Reading::Stopping {
+    fn flow(&self, out: &mut Vec<u8>) -> Flow {
+        let done = self.owed.is_empty() && !self.holds_bytes;
+        if self.stopping && (done || self.awaits_open_draw()) {
+            if self.reading < Reading::Closed {
                 Reply::Close.encode(out);
             }
             return Flow::Close;
         }
+        if self.reading > Reading::Open && done {
+            return Flow::Close;
+        }
         let output_is_full = out.len() >= self.limits.output_bytes_max;
         if self.holds_bytes || output_is_full { Flow::Hold } else { Flow::Continue }
+    }
+
+    /// Whether all that is owed stands behind the news of a draw that is not even due.
+    fn awaits_open_draw(&self) -> bool {
+        self.owed.front().is_some_and(|owed| owed.awaits_open_draw(self.asker.office()))
     }
 
     fn time_out(&mut self, out: &mut Vec<u8>) -> Flow {

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use bolillero_protocol::bet::Number;
 use bolillero_protocol::chain::{BodyHash, Head};
+use bolillero_protocol::error::Malformed;
 use bolillero_protocol::message::{Code, DrawId, Receipt, Totals, Welcome};
 use thiserror::Error;
 
@@ -28,6 +29,20 @@ pub struct Terms {
     pub winning_number: Number,
     /// Tells this draw from all others.
     pub draw: DrawId,
+}
+
+impl Terms {
+    /// Holds that an agency is one of the draw.
+    ///
+    /// # Errors
+    /// [`Refused`] when it is not.
+    pub fn check_agency(&self, agency: u32) -> Result<(), Refused> {
+        let agencies = self.agencies;
+        if (1..=agencies).contains(&agency) {
+            return Ok(());
+        }
+        Err(Refused::new(Code::Refused, format!("{agency} is not an agency 1 to {agencies}")))
+    }
 }
 
 /// How far the draw is.
@@ -92,6 +107,20 @@ pub struct Refused {
     pub code: Code,
     /// Why, for a person on the other side.
     pub text: String,
+}
+
+impl Refused {
+    /// A refusal of this kind.
+    #[must_use]
+    pub fn new(code: Code, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+impl From<&Malformed> for Refused {
+    fn from(malformed: &Malformed) -> Self {
+        Self::new(Code::Malformed, malformed.to_string())
+    }
 }
 
 /// On whose behalf something is asked of a lane.
@@ -215,11 +244,11 @@ impl State {
         let draw = self.terms.draw;
         match expected {
             Some(expected) if expected != draw => {
-                Err(refused(Code::Refused, format!("this is draw {draw}, not {expected}")))
+                Err(Refused::new(Code::Refused, format!("this is draw {draw}, not {expected}")))
             }
             _ => {
                 let text = "this lane has had all the sessions it can have";
-                lane.epoch.checked_add(1).ok_or_else(|| refused(Code::Refused, text.to_owned()))
+                lane.epoch.checked_add(1).ok_or_else(|| Refused::new(Code::Refused, text))
             }
         }
     }
@@ -259,10 +288,13 @@ impl State {
             return lane.recall(seq, hash).map(BatchVerdict::Repeat);
         }
         if lane.finished {
-            return Err(refused(Code::Closed, format!("agency {agency} has finished")));
+            return Err(Refused::new(Code::Closed, format!("agency {agency} has finished")));
         }
         if seq > lane.next_seq {
-            return Err(refused(Code::Gap, format!("the lane's next batch is {}", lane.next_seq)));
+            return Err(Refused::new(
+                Code::Gap,
+                format!("the lane's next batch is {}", lane.next_seq),
+            ));
         }
         Ok(BatchVerdict::Store(seq))
     }
@@ -292,17 +324,9 @@ impl State {
         let stored = Totals { last_seq: lane.next_seq - 1, bets: lane.bets };
         if totals.is_some_and(|totals| totals != stored) {
             let text = format!("stored: last seq {}, {} bets", stored.last_seq, stored.bets);
-            return Err(refused(Code::Mismatch, text));
+            return Err(Refused::new(Code::Mismatch, text));
         }
         Ok(if lane.finished { FinishVerdict::Repeat } else { FinishVerdict::Mark(stored.last_seq) })
-    }
-
-    /// Holds that an agency is one of the draw.
-    ///
-    /// # Errors
-    /// [`Refused`] when it is not.
-    pub fn check_agency(&self, agency: u32) -> Result<(), Refused> {
-        self.known(agency).map(|_| ())
     }
 
     /// Takes what has happened.
@@ -333,7 +357,7 @@ impl State {
             Event::Finish { agency, epoch, seq } => {
                 let lane = self.lane_mut(agency)?;
                 ensure(epoch == lane.epoch, "the epoch is not the lane's")?;
-                ensure(seq + 1 == lane.next_seq, "the seq is not the lane's last")?;
+                ensure(seq == lane.next_seq - 1, "the seq is not the lane's last")?;
                 ensure(!lane.finished, "its agency has finished already")?;
                 lane.finished = true;
                 self.finished += 1;
@@ -350,11 +374,8 @@ impl State {
     }
 
     fn known(&self, agency: u32) -> Result<&Lane, Refused> {
-        let agencies = self.terms.agencies;
-        let lane = agency.checked_sub(1).and_then(|index| self.lanes.get(index as usize));
-        lane.ok_or_else(|| {
-            refused(Code::Refused, format!("{agency} is not an agency 1 to {agencies}"))
-        })
+        self.terms.check_agency(agency)?;
+        Ok(&self.lanes[agency as usize - 1])
     }
 
     fn lane_mut(&mut self, agency: u32) -> Result<&mut Lane, &'static str> {
@@ -369,10 +390,10 @@ impl Lane {
         match by {
             By::Base if self.epoch > 0 => {
                 let text = format!("agency {agency} works in sessions: base packets are refused");
-                Err(refused(Code::Refused, text))
+                Err(Refused::new(Code::Refused, text))
             }
             By::Session { epoch } if epoch != self.epoch => {
-                Err(refused(Code::Fenced, format!("epoch {} works this lane", self.epoch)))
+                Err(Refused::new(Code::Fenced, format!("epoch {} works this lane", self.epoch)))
             }
             _ => Ok(()),
         }
@@ -386,10 +407,10 @@ impl Lane {
         match stored {
             None => {
                 let text = format!("batch {seq} was stored too long ago to compare");
-                Err(refused(Code::Old, text))
+                Err(Refused::new(Code::Old, text))
             }
             Some(stored) if stored.hash != hash => {
-                Err(refused(Code::Conflict, format!("batch {seq} is stored with other bytes")))
+                Err(Refused::new(Code::Conflict, format!("batch {seq} is stored with other bytes")))
             }
             Some(stored) => Ok(Receipt { seq, bets: stored.bets, head: stored.head }),
         }
@@ -408,8 +429,4 @@ impl Lane {
 
 fn ensure(holds: bool, why: &'static str) -> Result<(), &'static str> {
     if holds { Ok(()) } else { Err(why) }
-}
-
-fn refused(code: Code, text: String) -> Refused {
-    Refused { code, text }
 }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use bolillero_protocol::bet::Bets;
+use bolillero_protocol::bet::BetsOn;
 use sha2::{Digest as _, Sha256};
 
 use super::state::Terms;
 use crate::ledger::committer::segment_name;
 use crate::ledger::disk::Disk;
 use crate::ledger::reader::{Next, Place, ReadError, read_ledger};
-use crate::ledger::record::{Kind, Record};
+use crate::ledger::record::Kind;
 
-/// The longest list of winners that is kept in memory and sent as one opcode 7, in bytes.
+/// The longest list of winners that is kept in memory and sent as one opcode 7, in bytes, unless told otherwise.
 pub const WINNERS_LENGTH_MAX: usize = 16 << 20;
 
 /// What the ledger keeps of an agency's winners.
@@ -28,7 +28,7 @@ pub struct Digest {
 pub struct AgencyWinners {
     /// How many, and the hash of their documents.
     pub digest: Digest,
-    /// Their documents, each followed by `#`. `None` above [`WINNERS_LENGTH_MAX`].
+    /// Their documents, each followed by `#`. `None` when they are longer than was asked for.
     pub documents: Option<Arc<[u8]>>,
 }
 
@@ -57,19 +57,21 @@ impl Winners {
     }
 }
 
-/// Reads all bets of the ledger and keeps the documents of those that won. Groups that are not
-/// whole yet are not read: when a draw is due, all bets are. `None` when `goes_on` said no.
+/// Reads all bets of the ledger and keeps the documents of those that won, up to `length_max` bytes
+/// for each agency. Groups that are not whole yet are not read: when a draw is due, all bets are.
+/// `None` when `goes_on` said no.
 ///
 /// # Errors
 /// [`ReadError`]
 pub fn find_winners(
     disk: &dyn Disk,
     terms: &Terms,
+    length_max: usize,
     goes_on: &dyn Fn() -> bool,
 ) -> Result<Option<Winners>, ReadError> {
     let mut finders = vec![Finder::default(); terms.agencies as usize];
     let finished = for_each_winner(disk, terms, goes_on, &mut |agency, document| {
-        finders[agency as usize - 1].take(document.as_bytes());
+        finders[agency as usize - 1].take(document.as_bytes(), length_max);
     })?;
     let agencies = finders.into_iter().map(Finder::finish).collect();
     Ok(finished.then_some(Winners { agencies }))
@@ -86,38 +88,26 @@ pub fn for_each_winner(
     goes_on: &dyn Fn() -> bool,
     take: &mut dyn FnMut(u32, &str),
 ) -> Result<bool, ReadError> {
+    let winning = BetsOn::new(terms.winning_number);
     let tail = read_ledger(disk, &mut |place, group| {
         if !goes_on() {
             return Ok(Next::Stop);
         }
         for record in group.records() {
             let record = record.map_err(|bad| damaged(place, bad.to_string()))?;
-            if record.kind == Kind::Batch {
-                take_winners(&record, place, terms, take)?;
+            if record.kind != Kind::Batch {
+                continue;
             }
+            let agency = record.agency;
+            if !(1..=terms.agencies).contains(&agency) {
+                return Err(damaged(place, format!("a batch of agency {agency}")));
+            }
+            let searched = winning.for_each(record.body, |bet| take(agency, bet.document));
+            searched.map_err(|error| damaged(place, error.to_string()))?;
         }
         Ok(Next::Continue)
     })?;
     Ok(tail.is_some())
-}
-
-fn take_winners(
-    record: &Record<'_>,
-    place: Place,
-    terms: &Terms,
-    take: &mut dyn FnMut(u32, &str),
-) -> Result<(), ReadError> {
-    if !(1..=terms.agencies).contains(&record.agency) {
-        return Err(damaged(place, format!("a batch of agency {}", record.agency)));
-    }
-    let bets = Bets::read(record.body).map_err(|error| damaged(place, error.to_string()))?;
-    for bet in bets {
-        let bet = bet.map_err(|error| damaged(place, error.to_string()))?;
-        if bet.number() == Some(terms.winning_number) {
-            take(record.agency, bet.document);
-        }
-    }
-    Ok(())
 }
 
 fn damaged(place: Place, what: String) -> ReadError {
@@ -134,11 +124,11 @@ struct Finder {
 }
 
 impl Finder {
-    fn take(&mut self, document: &[u8]) {
+    fn take(&mut self, document: &[u8], length_max: usize) {
         self.winners += 1;
         self.hash.update(document);
         self.hash.update(b"#");
-        self.too_long |= self.documents.len() + document.len() + 1 > WINNERS_LENGTH_MAX;
+        self.too_long |= self.documents.len() + document.len() + 1 > length_max;
         if self.too_long {
             self.documents = Vec::new();
         } else {

@@ -1,0 +1,320 @@
+//! Turns the requests of one connection into questions to the office, and its answers into what the
+//! peer is owed. Knows no stream of bytes and no order: [`super::session`] keeps that.
+
+use std::fmt::Arguments;
+use std::sync::Arc;
+
+use bolillero_protocol::bet::{Batch, Bets, batch_of_one, first_agency};
+use bolillero_protocol::error::{Corrupt, Malformed};
+use bolillero_protocol::log_line;
+use bolillero_protocol::message::{
+    Code, Hello, Ready, Receipt, Request, RequestError, SESSION_VERSION, Totals, blame, opcode,
+};
+use bolillero_protocol::tlv::Packet;
+
+use super::owed::{Form, Owed, What};
+use super::state::{By, Refused};
+use super::{Ack, Answer, Office, Put, Ticket};
+use crate::ledger::Waiter;
+use crate::session::{Mailbox, Peer};
+
+/// How the log lines about a batch begin.
+const BATCH_ACTION: &str = "action: apuesta_recibida";
+/// How the log lines about a single bet begin.
+const BET_ACTION: &str = "action: apuesta_almacenada";
+
+/// A connection's side of the office.
+pub(super) struct Asker {
+    office: Arc<Office>,
+    waiter: Waiter,
+    peer: Peer,
+    /// The lane this connection opened, if it said HELLO.
+    lane: Option<OpenLane>,
+    /// Its place among those who are told of the draw, once it waits for that.
+    ticket: Option<Ticket>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OpenLane {
+    agency: u32,
+    epoch: u32,
+}
+
+impl Asker {
+    pub(super) fn new(office: Arc<Office>, mailbox: Mailbox, peer: Peer) -> Self {
+        Self { office, waiter: Waiter::new(mailbox), peer, lane: None, ticket: None }
+    }
+
+    pub(super) fn office(&self) -> &Office {
+        &self.office
+    }
+
+    /// Whether the ledger has place for what is asked next. If not, there will be news.
+    pub(super) fn is_admitted(&mut self) -> bool {
+        self.office.ledger().admits(&mut self.waiter)
+    }
+
+    /// Asks what a packet asks.
+    pub(super) fn ask(&mut self, packet: Packet<'_>) -> Owed {
+        match Request::parse(packet.opcode, packet.data) {
+            Ok(request) => self.ask_request(&request),
+            Err(RequestError::Corrupt(corrupt)) => self.corrupt(&corrupt),
+            Err(RequestError::Malformed(malformed)) => {
+                let form = match packet.opcode {
+                    opcode::HELLO | opcode::NUMBERED_BATCH => Form::Session { seq: None },
+                    _ => self.form(),
+                };
+                self.malformed(&malformed, form)
+            }
+        }
+    }
+
+    /// What is owed for bytes that are no packet.
+    pub(super) fn corrupt(&self, corrupt: &Corrupt) -> Owed {
+        let ip = self.peer.address.ip();
+        log::warn!("action: receive_packet | result: fail | ip: {ip} | error: {corrupt}");
+        Owed::at_once(What::Corrupt)
+    }
+
+    pub(super) fn log_time_out(&self, reason: &str) {
+        let ip = self.peer.address.ip();
+        log::info!("action: close | result: success | ip: {ip} | reason: {reason} for too long");
+    }
+
+    fn ask_request(&mut self, request: &Request<'_>) -> Owed {
+        match (*request, self.lane) {
+            (Request::Bet { items }, None) => self.ask_bet(items),
+            (Request::Batch { body }, None) => self.ask_batch(body),
+            (Request::Ready(ready), None) => self.ask_ready(ready),
+            (Request::Hello(hello), None) => self.ask_hello(hello),
+            (Request::NumberedBatch { seq, body }, None) => {
+                let refused = Refused::new(Code::Malformed, "a numbered batch comes after HELLO");
+                refuse_put(BATCH_ACTION, body, refused, Form::Session { seq: Some(seq) })
+            }
+            (Request::NumberedBatch { seq, body }, Some(lane)) => {
+                self.ask_numbered(lane, seq, body)
+            }
+            (Request::Ready(ready), Some(lane)) => self.ask_session_ready(lane, ready),
+            (Request::Bet { items }, Some(_)) => {
+                refuse_put(BET_ACTION, &batch_of_one(items), out_of_place(), self.form())
+            }
+            (Request::Batch { body }, Some(_)) => {
+                refuse_put(BATCH_ACTION, body, out_of_place(), self.form())
+            }
+            (Request::Hello(_), Some(_)) => self.refuse(out_of_place(), self.form()),
+            (Request::AskWinners { agency }, lane) => self.ask_winners(lane, agency),
+            (Request::Close, _) => unreachable!("the session takes this packet itself"),
+        }
+    }
+
+    fn ask_bet(&mut self, items: &[u8]) -> Owed {
+        let body = batch_of_one(items);
+        let bet = Bets::read(&body).ok().and_then(|mut bets| bets.next()?.ok());
+        let (document, number) = bet.map_or(("", ""), |bet| (bet.document, bet.number));
+        let line =
+            format_args!("{BET_ACTION} | result: success | dni: {document} | numero: {number}");
+        let batch = self.validate(&body);
+        self.put_base(BET_ACTION, &body, &batch, line)
+    }
+
+    fn ask_batch(&mut self, body: &[u8]) -> Owed {
+        let batch = self.validate(body);
+        let bets = batch.as_ref().map_or(0, Batch::bets);
+        let line = format_args!("{BATCH_ACTION} | result: success | cantidad: {bets}");
+        self.put_base(BATCH_ACTION, body, &batch, line)
+    }
+
+    fn put_base(
+        &mut self,
+        action: &str,
+        body: &[u8],
+        batch: &Result<Batch<'_>, RequestError>,
+        log_line: Arguments<'_>,
+    ) -> Owed {
+        match batch {
+            Ok(batch) if batch.bets() == 0 => Owed::at_once(What::Ack),
+            Ok(batch) => {
+                let (agency, batch) = (batch.agency(), Ok(*batch));
+                let put = Put { agency, by: By::Base, seq: None, body, batch: &batch, log_line };
+                self.put(action, &put, Form::Base, |_| What::Ack)
+            }
+            Err(RequestError::Corrupt(corrupt)) => self.corrupt(corrupt),
+            Err(RequestError::Malformed(malformed)) => {
+                refuse_put(action, body, malformed.into(), Form::Base)
+            }
+        }
+    }
+
+    /// The checks that need no office come first, in the protocol's order: corrupt, no number, another id.
+    fn ask_numbered(&mut self, lane: OpenLane, seq: u64, body: &[u8]) -> Owed {
+        let batch = match self.validate(body) {
+            Ok(batch) => Ok(batch),
+            Err(RequestError::Malformed(malformed)) => Err(malformed),
+            Err(RequestError::Corrupt(corrupt)) => return self.corrupt(&corrupt),
+        };
+        let form = Form::Session { seq: Some(seq) };
+        if seq == 0 {
+            let refused = Refused::new(Code::Malformed, "batches are numbered from 1");
+            return refuse_put(BATCH_ACTION, body, refused, form);
+        }
+        if agency_of(body, &batch).is_some_and(|agency| agency != lane.agency) {
+            return refuse_put(BATCH_ACTION, body, other_agency(), form);
+        }
+        let bets = batch.as_ref().map_or(0, Batch::bets);
+        let put = Put {
+            agency: lane.agency,
+            by: By::Session { epoch: lane.epoch },
+            seq: Some(seq),
+            body,
+            batch: &batch,
+            log_line: format_args!("{BATCH_ACTION} | result: success | cantidad: {bets}"),
+        };
+        self.put(BATCH_ACTION, &put, form, What::Receipt)
+    }
+
+    fn put(
+        &mut self,
+        action: &str,
+        put: &Put<'_>,
+        form: Form,
+        what: impl FnOnce(Receipt) -> What,
+    ) -> Owed {
+        let answer = self.office.put(put, &mut self.waiter);
+        if let Err(refused) = &answer.result {
+            log_refused_put(action, put.body, refused);
+        }
+        owe(answer, form, what)
+    }
+
+    fn ask_hello(&mut self, hello: Hello) -> Owed {
+        let form = Form::Session { seq: None };
+        if hello.version != SESSION_VERSION {
+            let text = format!("this office speaks versions up to {SESSION_VERSION}");
+            return self.refuse(Refused::new(Code::Version, text), form);
+        }
+        let answer = self.office.hello(hello.agency, hello.draw, &mut self.waiter);
+        if let Ok(welcome) = &answer.result {
+            self.lane = Some(OpenLane { agency: hello.agency, epoch: welcome.epoch });
+        }
+        owe(answer, form, What::Welcome)
+    }
+
+    fn ask_ready(&mut self, ready: Ready) -> Owed {
+        if ready.totals.is_some() {
+            return self.malformed(&Malformed::Leftover("id"), Form::Base);
+        }
+        self.finish(ready.agency, By::Base, None)
+    }
+
+    fn ask_session_ready(&mut self, lane: OpenLane, ready: Ready) -> Owed {
+        if ready.totals.is_none() {
+            return self.malformed(&Malformed::Missing("last seq"), self.form());
+        }
+        if ready.agency != lane.agency {
+            return self.refuse(other_agency(), self.form());
+        }
+        self.finish(lane.agency, By::Session { epoch: lane.epoch }, ready.totals)
+    }
+
+    fn finish(&mut self, agency: u32, by: By, totals: Option<Totals>) -> Owed {
+        let answer = self.office.finish(agency, by, totals, &mut self.waiter);
+        if let Ok(Ack::AfterDraw) = answer.result {
+            self.await_draw();
+        }
+        owe(answer, self.form(), |ack| match ack {
+            Ack::Now => What::Ack,
+            Ack::AfterDraw => What::AckOfDraw,
+        })
+    }
+
+    fn ask_winners(&mut self, lane: Option<OpenLane>, agency: u32) -> Owed {
+        if let Err(refused) = self.office.terms().check_agency(agency) {
+            return self.refuse(refused, self.form());
+        }
+        match lane {
+            None => {}
+            Some(lane) if lane.agency != agency => {
+                return self.refuse(other_agency(), self.form());
+            }
+            Some(_) => self.await_draw(),
+        }
+        Owed::at_once(What::Winners { agency, form: self.form() })
+    }
+
+    /// Sees to it that there is news when the winners are known.
+    fn await_draw(&mut self) {
+        if self.ticket.is_none() {
+            self.ticket = self.office.await_draw(self.waiter.mailbox());
+        }
+    }
+
+    fn validate<'a>(&self, body: &'a [u8]) -> Result<Batch<'a>, RequestError> {
+        let batch = Batch::validate(body, self.office.terms().agencies);
+        batch.map_err(|malformed| blame(body, malformed))
+    }
+
+    /// How this connection is told of a refusal that is about no batch in particular.
+    fn form(&self) -> Form {
+        match self.lane {
+            Some(_) => Form::Session { seq: None },
+            None => Form::Base,
+        }
+    }
+
+    /// What is owed for a request that means nothing.
+    fn malformed(&self, malformed: &Malformed, form: Form) -> Owed {
+        self.refuse(malformed.into(), form)
+    }
+
+    /// What is owed for a request that the office need not be asked about.
+    fn refuse(&self, refused: Refused, form: Form) -> Owed {
+        let ip = self.peer.address.ip();
+        let error = log_line::value(&refused.text);
+        log::warn!("action: receive_request | result: fail | ip: {ip} | error: {error}");
+        Owed::at_once(What::Refusal(refused, form))
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.office.leave(ticket);
+        }
+    }
+}
+
+/// What is owed for bets that the office need not be asked about.
+fn refuse_put(action: &str, body: &[u8], refused: Refused, form: Form) -> Owed {
+    log_refused_put(action, body, &refused);
+    Owed::at_once(What::Refusal(refused, form))
+}
+
+/// Puts an answer of the office into the form that a connection understands.
+fn owe<T>(answer: Answer<T>, form: Form, what: impl FnOnce(T) -> What) -> Owed {
+    let Answer { rests_on, result } = answer;
+    let what = result.map_or_else(|refused| What::Refusal(refused, form), what);
+    Owed { rests_on, what }
+}
+
+/// The agency that a batch is of, also where the rest of it is not valid. `None`: no bet says so.
+fn agency_of(body: &[u8], batch: &Result<Batch<'_>, Malformed>) -> Option<u32> {
+    match batch {
+        Ok(batch) => Some(batch.agency()).filter(|&agency| agency > 0),
+        Err(_) => first_agency(body),
+    }
+}
+
+fn out_of_place() -> Refused {
+    Refused::new(Code::Malformed, "after HELLO only 0, 5, 6 and 11 may follow")
+}
+
+fn other_agency() -> Refused {
+    Refused::new(Code::Refused, "the id is another than this session's")
+}
+
+/// Bets that are not stored; `cantidad` is what the batch says it has.
+fn log_refused_put(action: &str, body: &[u8], refused: &Refused) {
+    let bets = Bets::read(body).map_or(0, |bets| bets.count_announced());
+    let error = log_line::value(&refused.text);
+    log::warn!("{action} | result: fail | cantidad: {bets} | error: {error}");
+}

@@ -1,0 +1,24 @@
+//! What the lottery answers, what its answers rest on, and that it draws once. Without network, disk or thread:
+//! see [`support`].
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what goes wrong in a test is a failure, in its helpers too"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod base;
+mod sessions;
+mod resuming;
+mod order;
+mod durability;
+mod draw;
+mod restart;
+mod room;
+mod waits;
+mod ending;
+mod logging;
+mod published;
+mod model;

@@ -1,0 +1,301 @@
+//! Sessions, as a table of conversations; fencing and resuming.
+
+use crate::base::When::{AtOnce, Drawn, Synced};
+use crate::base::{When, converse};
+use crate::support::*;
+
+fn bodies(n: u32) -> Vec<String> {
+    (1..=n).map(|seq| body(1, &[seq, seq + 100])).collect()
+}
+
+fn refusal(code: &str, seq: &str, text: &str) -> Reply {
+    (4, format!("{code}#{seq}#{text}#"))
+}
+
+/// A session of agency 1 that has stored two batches of two bets.
+fn open(central: &mut Central) -> Client {
+    let mut client = central.session(1);
+    for seq in 1..=2 {
+        client.send(&packet(11, format!("{seq}#{}", bodies(2)[seq - 1])));
+    }
+    central.settle();
+    assert_eq!(client.replies(), [receipt(&bodies(1)), receipt(&bodies(2))]);
+    client
+}
+
+fn fenced(central: &mut Central) -> Client {
+    let client = open(central);
+    central.session(1);
+    client
+}
+
+fn finished(central: &mut Central) -> Client {
+    let mut client = open(central);
+    client.send(&session_ready(1, 2, 4));
+    central.settle();
+    assert_eq!(client.replies(), [ack()]);
+    client
+}
+
+fn drawn(central: &mut Central) -> Client {
+    let client = finished(central);
+    central.finish_all([2]);
+    client
+}
+
+fn new(central: &mut Central) -> Client {
+    central.connect()
+}
+
+/// A session of agency 1, and agency 2 has finished.
+fn last(central: &mut Central) -> Client {
+    central.finish_all([2]);
+    open(central)
+}
+
+/// A new connection, and agency 1 has two batches from base operations.
+fn after_base(central: &mut Central) -> Client {
+    let mut client = central.connect();
+    for body in bodies(2) {
+        client.send(&packet(3, body));
+    }
+    central.settle();
+    assert_eq!(client.replies(), [ack(), ack()]);
+    central.connect()
+}
+
+type Situation = fn(&mut Central) -> Client;
+
+fn check(rows: Vec<(&str, Situation, Vec<u8>, (When, Reply))>) {
+    for (name, situation, request, answer) in rows {
+        let mut central = Central::new(2);
+        let mut client = situation(&mut central);
+        converse(name, &mut central, &mut client, &request, answer);
+        central.settle();
+        central.check_replay();
+    }
+}
+
+fn malformed(seq: &str, text: &str) -> (When, Reply) {
+    (AtOnce, refusal("MALFORMED", seq, text))
+}
+
+#[test]
+fn hello_is_welcomed_or_refused() {
+    let draw_of = |draw: &str| packet(9, format!("1#1#{draw}#"));
+    let version = |text: &str| {
+        (packet(9, text), (AtOnce, refusal("VERSION", "-", "this office speaks versions up to 1")))
+    };
+    let (two, two_reply) = version("2#1#");
+    let (two_more, two_more_reply) = version("2#1#a#b#c#");
+    check(vec![
+        ("an empty lane", new, hello(1), (Synced, welcome(1, &[], false))),
+        ("this draw", new, draw_of(DRAW), (Synced, welcome(1, &[], false))),
+        (
+            "another draw",
+            new,
+            draw_of("0123456789abcdee"),
+            (
+                AtOnce,
+                refusal("REFUSED", "-", &format!("this is draw {DRAW}, not 0123456789abcdee")),
+            ),
+        ),
+        ("no draw id", new, draw_of("xyz"), malformed("-", "draw id is not 16 hex digits")),
+        (
+            "one item more",
+            new,
+            packet(9, format!("1#1#{DRAW}#x#")),
+            malformed("-", "there is more after draw id"),
+        ),
+        ("one item less", new, packet(9, "1#"), malformed("-", "id is missing")),
+        ("no version", new, packet(9, "x#1#"), malformed("-", "version is not a number")),
+        ("another version", new, two, two_reply),
+        ("another version, other items", new, two_more, two_more_reply),
+        (
+            "no such agency",
+            new,
+            hello(3),
+            (AtOnce, refusal("REFUSED", "-", "3 is not an agency 1 to 2")),
+        ),
+        ("no list", new, packet(9, "1#1"), (AtOnce, (-1, String::new()))),
+        ("after base bets", after_base, hello(1), (Synced, welcome(1, &bodies(2), false))),
+        (
+            "again on the same connection",
+            open,
+            hello(1),
+            malformed("-", "after HELLO only 0, 5, 6 and 11 may follow"),
+        ),
+        (
+            "a second connection",
+            |central| {
+                open(central);
+                central.connect()
+            },
+            hello(1),
+            (Synced, welcome(2, &bodies(2), false)),
+        ),
+        (
+            "after 5",
+            |central| {
+                finished(central);
+                central.connect()
+            },
+            hello(1),
+            (Synced, welcome(2, &bodies(2), true)),
+        ),
+        (
+            "after the draw",
+            |central| {
+                drawn(central);
+                central.connect()
+            },
+            hello(1),
+            (Synced, welcome(2, &bodies(2), true)),
+        ),
+    ]);
+}
+
+#[test]
+fn a_numbered_batch_is_checked_in_the_documented_order() {
+    let put = |seq: u64, body: &str| packet(11, format!("{seq}#{body}"));
+    let mine = body(1, &[3, 103]);
+    let theirs = body(2, &[3, 103]);
+    let invalid = "1#@0#1#Ana#Paz#1#1990-02-30#1#";
+    let day = "bet 0: birth date is not a calendar day YYYY-MM-DD";
+    let other = |seq| (AtOnce, refusal("REFUSED", seq, "the id is another than this session's"));
+    let fence = |seq| (AtOnce, refusal("FENCED", seq, "epoch 2 works this lane"));
+    let from_one = malformed("0", "batches are numbered from 1");
+    let closed = |seq| (AtOnce, refusal("CLOSED", seq, "agency 1 has finished"));
+    let conflict = |seq| {
+        (AtOnce, refusal("CONFLICT", seq, &format!("batch {seq} is stored with other bytes")))
+    };
+    let gap = (AtOnce, refusal("GAP", "4", "the lane's next batch is 3"));
+    let again = |n| (AtOnce, receipt(&bodies(n)));
+    check(vec![
+        (
+            "the next",
+            open,
+            put(3, &mine),
+            (Synced, receipt(&[bodies(2), vec![mine.clone()]].concat())),
+        ),
+        (
+            "leading zeros in its number",
+            open,
+            packet(11, format!("003#{mine}")),
+            (Synced, receipt(&[bodies(2), vec![mine.clone()]].concat())),
+        ),
+        (
+            "after base bets",
+            |central| {
+                after_base(central);
+                central.session(1)
+            },
+            put(3, &mine),
+            (Synced, receipt(&[bodies(2), vec![mine.clone()]].concat())),
+        ),
+        ("0: not a list", open, packet(11, "3#1"), (AtOnce, (-1, String::new()))),
+        (
+            "0: not UTF-8, of another id",
+            open,
+            packet(11, b"3#1#@0#2#\xff#"),
+            (AtOnce, (-1, String::new())),
+        ),
+        (
+            "1: no seq",
+            open,
+            packet(11, format!("x#{theirs}")),
+            malformed("-", "seq is not a number"),
+        ),
+        ("1: seq 0, of another id", open, put(0, &theirs), from_one.clone()),
+        ("1: seq 0 in a fenced session", fenced, put(0, &mine), from_one),
+        (
+            "1: before HELLO",
+            new,
+            put(1, &mine),
+            malformed("1", "a numbered batch comes after HELLO"),
+        ),
+        ("2: another id, fenced", fenced, put(3, &theirs), other("3")),
+        ("2: another id, a repeat", open, put(1, &theirs), other("1")),
+        ("2: another id, not valid", open, put(3, "1#@0#2#Ana#"), other("3")),
+        ("2: no agency's id", open, put(3, &body(99, &[1])), other("3")),
+        (
+            "2: the first bet's id counts",
+            open,
+            put(4, &format!("2#@0#{}@1#{}", bet(1, 1), bet(2, 1))),
+            gap.clone(),
+        ),
+        ("3: fenced, a repeat", fenced, put(1, &bodies(1)[0]), fence("1")),
+        ("3: fenced, not valid", fenced, put(3, invalid), fence("3")),
+        ("3: fenced, of nothing", fenced, put(3, "0#"), fence("3")),
+        ("4: a repeat", open, put(1, &bodies(1)[0]), again(1)),
+        ("4: a repeat of the last", open, put(2, &bodies(2)[1]), again(2)),
+        ("4: a repeat, finished", finished, put(1, &bodies(1)[0]), again(1)),
+        ("4: a repeat, drawn", drawn, put(2, &bodies(2)[1]), again(2)),
+        ("4: other bytes", open, put(2, &mine), conflict("2")),
+        ("4: other bytes, finished", finished, put(1, &mine), conflict("1")),
+        ("4: other bytes, not valid", open, put(1, invalid), conflict("1")),
+        ("5: finished", finished, put(3, &mine), closed("3")),
+        ("5: finished, a gap", finished, put(9, &mine), closed("9")),
+        ("5: finished, not valid", finished, put(3, invalid), closed("3")),
+        ("5: drawn", drawn, put(3, &mine), closed("3")),
+        ("6: a gap", open, put(4, &mine), gap.clone()),
+        ("6: a gap, not valid", open, put(4, invalid), gap),
+        (
+            "6: the highest number",
+            open,
+            put(u64::MAX, &mine),
+            (AtOnce, refusal("GAP", "18446744073709551615", "the lane's next batch is 3")),
+        ),
+        ("7: not valid", open, put(3, invalid), malformed("3", day)),
+        ("7: of nothing", open, put(3, "0#"), malformed("3", "a batch has at least one bet")),
+        (
+            "7: no body",
+            open,
+            packet(11, "3#"),
+            malformed("3", "the number of bets is not a number"),
+        ),
+    ]);
+}
+
+#[test]
+fn what_else_a_session_may_ask() {
+    let out_of_place = || malformed("-", "after HELLO only 0, 5, 6 and 11 may follow");
+    let mismatch = || (AtOnce, refusal("MISMATCH", "-", "stored: last seq 2, 4 bets"));
+    let other = || (AtOnce, refusal("REFUSED", "-", "the id is another than this session's"));
+    check(vec![
+        ("one bet", open, packet(1, bet(1, 1)), out_of_place()),
+        ("a base batch", open, batch(1, &[1]), out_of_place()),
+        ("a base batch of nothing", open, packet(3, "0#"), out_of_place()),
+        ("ready", open, session_ready(1, 2, 4), (Synced, ack())),
+        ("ready again", finished, session_ready(1, 2, 4), (AtOnce, ack())),
+        ("ready again, drawn", drawn, session_ready(1, 2, 4), (AtOnce, ack())),
+        ("the last one is ready", last, session_ready(1, 2, 4), (Drawn, ack())),
+        ("ready, another seq", open, session_ready(1, 1, 4), mismatch()),
+        ("ready, other bets", open, session_ready(1, 2, 5), mismatch()),
+        ("ready again, other bets", finished, session_ready(1, 2, 5), mismatch()),
+        ("ready, another id", open, session_ready(2, 2, 4), other()),
+        (
+            "ready, fenced",
+            fenced,
+            session_ready(1, 2, 4),
+            (AtOnce, refusal("FENCED", "-", "epoch 2 works this lane")),
+        ),
+        ("ready without totals", open, ready(1), malformed("-", "last seq is missing")),
+        ("ready with half of them", open, packet(5, "1#2#"), malformed("-", "bets is missing")),
+        (
+            "ready with more",
+            open,
+            packet(5, "1#2#4#x#"),
+            malformed("-", "there is more after bets"),
+        ),
+        ("winners", drawn, ask(1), (AtOnce, winners("#"))),
+        ("winners, a bare number", drawn, packet(6, "1"), (AtOnce, winners("#"))),
+        ("winners, another id", drawn, ask(2), other()),
+        (
+            "winners, of no agency",
+            open,
+            ask(3),
+            (AtOnce, refusal("REFUSED", "-", "3 is not an agency 1 to 2")),
+        ),
+    ]);
+}
