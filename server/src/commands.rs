@@ -1,7 +1,6 @@
 //! The commands of the program: from what was typed to an exit code.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -15,7 +14,6 @@ use crate::{log, server, signals};
 
 /// Does what was asked; a failure is told on stderr.
 #[must_use]
-#[expect(clippy::print_stderr, reason = "the one place that reports a failure")]
 pub fn execute(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve(&args),
@@ -25,7 +23,8 @@ pub fn execute(cli: Cli) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("bolillero-server: {failure}");
+            // Where even stderr is closed there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "bolillero-server: {failure}");
             ExitCode::from(failure.exit_code())
         }
     }
@@ -53,21 +52,27 @@ fn serve(args: &ServeArgs) -> Result<(), Failure> {
 
 fn export(args: &ExportArgs) -> Result<(), Failure> {
     match &args.output {
-        None => audit::export(&args.data_dir, io::stdout().lock())?,
-        Some(path) => {
-            let file = File::create(path).with_context(|| format!("creating {}", path.display()));
-            audit::export(&args.data_dir, BufWriter::new(file.map_err(Failure::Setup)?))?
-        }
-    };
-    Ok(())
+        Some(path) => audit::export_to(&args.data_dir, path).map(drop),
+        None => unless_nobody_reads(audit::export(&args.data_dir, io::stdout().lock()).map(drop)),
+    }
 }
 
 fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let verified = audit::verify(&args.data_dir)?;
     let mut out = io::stdout().lock();
-    verified
-        .report(&mut out)
-        .and_then(|()| out.flush())
-        .context("writing the report")
-        .map_err(Failure::Setup)
+    let reported = verified.report(&mut out).and_then(|()| out.flush());
+    unless_nobody_reads(reported.context("writing the report").map_err(Failure::Setup))
+}
+
+/// Who reads only the beginning, as `head` does, has what it wanted.
+fn unless_nobody_reads(done: Result<(), Failure>) -> Result<(), Failure> {
+    match done {
+        Err(Failure::Setup(error)) if is_broken_pipe(&error) => Ok(()),
+        done => done,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -2,7 +2,7 @@
 //! opened. Every error names the value and where it came from.
 //!
 //! Flag > environment > file > default. `SERVER_IP` is the name clients know the server by, not an
-//! address to bind: it is read and not used.
+//! address to bind: it is not looked at.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
@@ -30,6 +30,10 @@ pub const BACKLOG_DEFAULT: i32 = 1024;
 pub const WORKERS_MAX: usize = 1024;
 /// The shortest deadline that can be asked for: what checks them is not finer.
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(10);
+/// The longest time that can be asked for.
+pub const TIME_MAX: Duration = Duration::from_hours(366 * 24);
+/// The longest `--peer-timeout`: the kernel probes a silent peer after 32,767 seconds at most.
+pub const PEER_TIMEOUT_MAX: Duration = Duration::from_hours(12);
 
 /// All that a server is told.
 #[derive(Debug, Clone)]
@@ -99,7 +103,7 @@ impl Config {
             log_level,
             log_level_name,
         };
-        config.check()?;
+        config.check(args)?;
         Ok(config)
     }
 
@@ -113,16 +117,16 @@ impl Config {
         }
     }
 
-    fn check(&self) -> anyhow::Result<()> {
+    fn check(&self, args: &ServeArgs) -> anyhow::Result<()> {
         ensure!(self.agencies <= AGENCIES_MAX, "--agencies {}: not 0 to 65535", self.agencies);
         ensure!((1..=65_535).contains(&self.backlog), "--backlog {}: not 1 to 65535", self.backlog);
         let segment_size_min = self.sizes().segment_size_min();
         ensure!(
             self.segment_size >= segment_size_min,
             "--segment-size {}: at least {segment_size_min} bytes are needed for {} agencies and --max-packet {}",
-            self.segment_size,
-            self.agencies,
-            self.session.packet_length_max,
+            args.segment_size,
+            args.agencies,
+            args.max_packet,
         );
         ensure!(self.ledger_queue_bytes_max > 0, "--ledger-queue 0: nothing could be stored");
         Ok(())
@@ -134,13 +138,19 @@ fn driver_limits(args: &ServeArgs) -> anyhow::Result<Limits> {
     let workers = args.workers.unwrap_or_else(cores);
     ensure!((1..=WORKERS_MAX).contains(&workers), "--workers {workers}: not 1 to {WORKERS_MAX}");
     ensure!(args.max_connections > 0, "--max-connections 0: nobody could connect");
+    let peer_time_max = deadline_flag("peer-timeout", &args.peer_timeout)?;
+    ensure!(
+        peer_time_max <= PEER_TIMEOUT_MAX,
+        "--peer-timeout {}: more than 12h",
+        args.peer_timeout
+    );
     Ok(Limits {
         workers,
         connections_max: args.max_connections,
-        output_bytes_max: size_flag("max-output", &args.max_output)?,
+        output_bytes_max: output_bytes_max(args)?,
         output_time_max: deadline_flag("output-timeout", &args.output_timeout)?,
         drain_time_max: time_flag("drain-timeout", &args.drain_timeout)?,
-        peer_time_max: deadline_flag("peer-timeout", &args.peer_timeout)?,
+        peer_time_max,
         busy_time: time_flag("busy-delay", &args.busy_delay)?,
         ..Limits::default()
     })
@@ -159,8 +169,14 @@ fn session_limits(args: &ServeArgs) -> anyhow::Result<SessionLimits> {
         packet_time_max: deadline_flag("packet-timeout", &args.packet_timeout)?,
         idle_time_max: deadline_flag("idle-timeout", &args.idle_timeout)?,
         unanswered_max: args.max_unanswered,
-        output_bytes_max: size_flag("max-output", &args.max_output)?,
+        output_bytes_max: output_bytes_max(args)?,
     })
+}
+
+fn output_bytes_max(args: &ServeArgs) -> anyhow::Result<usize> {
+    let bytes_max = size_flag("max-output", &args.max_output)?;
+    ensure!(bytes_max > 0, "--max-output 0: nothing could be answered");
+    Ok(bytes_max)
 }
 
 /// Environment and file: the values that deployments set without touching the command line.
@@ -205,19 +221,26 @@ fn read_file(named: Option<&Path>) -> anyhow::Result<Option<(PathBuf, Ini)>> {
 
 fn parse_listen(text: &str, port: u16) -> anyhow::Result<SocketAddr> {
     let resolve = || {
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(address);
-        }
-        let host = text.trim_start_matches('[').trim_end_matches(']');
-        let mut found = match text.rsplit_once(':') {
-            Some((name, digits)) if !name.contains(':') => {
-                (name, parse_port(digits)?).to_socket_addrs()?
-            }
-            _ => (host, port).to_socket_addrs()?,
-        };
-        found.next().context("the name has no address")
+        let (host, port) = split_host(text, port)?;
+        ensure!(!host.is_empty(), "no host");
+        (host, port).to_socket_addrs()?.next().context("the name has no address")
     };
     resolve().with_context(|| format!("--listen {text}: not HOST or HOST:PORT"))
+}
+
+/// Host and port of `HOST`, `HOST:PORT`, `::1`, `[::1]` or `[::1]:PORT`.
+fn split_host(text: &str, port: u16) -> anyhow::Result<(&str, u16)> {
+    if let Some((host, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        return match rest.strip_prefix(':') {
+            Some(digits) => Ok((host, parse_port(digits)?)),
+            None if rest.is_empty() => Ok((host, port)),
+            None => bail!("{rest:?} behind the address"),
+        };
+    }
+    match text.rsplit_once(':') {
+        Some((host, digits)) if !host.contains(':') => Ok((host, parse_port(digits)?)),
+        _ => Ok((text, port)),
+    }
 }
 
 fn parse_port(text: &str) -> anyhow::Result<u16> {
@@ -247,9 +270,8 @@ fn flag<T>(name: &str, text: &str, parse: impl Fn(&str) -> anyhow::Result<T>) ->
 }
 
 fn time_flag(name: &str, text: &str) -> anyhow::Result<Duration> {
-    flag(name, text, |text| {
-        humantime::parse_duration(text).context("not a time like 250ms, 60s or 10m")
-    })
+    let parse = |text: &str| humantime::parse_duration(text).ok().filter(|time| *time <= TIME_MAX);
+    flag(name, text, |text| parse(text).context("not a time like 250ms, 60s or 10m, up to a year"))
 }
 
 /// A time after which a connection is closed.
@@ -276,4 +298,187 @@ fn parse_size(text: &str) -> Option<u64> {
         _ => return None,
     };
     digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    /// What is meant by options, environment and file. No file: none was named, and none is there.
+    fn config(
+        options: &str,
+        environment: &[(&str, &str)],
+        file: Option<&str>,
+    ) -> anyhow::Result<Config> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("config.ini");
+        let typed = format!("bolillero-server serve {options}");
+        let mut typed: Vec<&str> = typed.split_whitespace().collect();
+        if let Some(text) = file {
+            std::fs::write(&path, text)?;
+            typed.extend(["--config", path.to_str().expect("a temporary directory")]);
+        }
+        let Command::Serve(args) = Cli::try_parse_from(typed)?.command else { bail!("not serve") };
+        let find = |name: &str| environment.iter().find(|(key, _)| *key == name);
+        Config::new(&args, |name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    const FILE: &str = "[DEFAULT]\nSERVER_PORT = 1001\nSERVER_IP = server\n\
+        SERVER_LISTEN_BACKLOG = 11\nLOGGING_LEVEL = WARNING\nSOMETHING_ELSE = x";
+    const ENVIRONMENT: &[(&str, &str)] =
+        &[("SERVER_PORT", "1002"), ("SERVER_LISTEN_BACKLOG", "12"), ("LOGGING_LEVEL", "error")];
+    const FLAGS: &str = "--listen 127.0.0.1:1003 --backlog 13 --log-level Debug";
+
+    #[test]
+    fn a_flag_is_before_the_environment_before_the_file_before_the_default() {
+        let rows = [
+            ("", &[][..], None, 12345, 1024, "INFO"),
+            ("", &[], Some(FILE), 1001, 11, "WARNING"),
+            ("", ENVIRONMENT, None, 1002, 12, "ERROR"),
+            ("", ENVIRONMENT, Some(FILE), 1002, 12, "ERROR"),
+            (FLAGS, ENVIRONMENT, Some(FILE), 1003, 13, "DEBUG"),
+            (FLAGS, &[], None, 1003, 13, "DEBUG"),
+            // Each value has its own source.
+            ("--backlog 13", &ENVIRONMENT[..1], Some(FILE), 1002, 13, "WARNING"),
+        ];
+        for (options, environment, file, port, backlog, level) in rows {
+            let config = config(options, environment, file).unwrap();
+            let found = (config.listen.port(), config.backlog, config.log_level_name);
+            assert_eq!(found, (port, backlog, level), "{options:?} {environment:?} {file:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_taken_as_deployments_have_it() {
+        let rows = [
+            ("[DEFAULT]\nSERVER_PORT = 7\n", 7),
+            ("[DEFAULT]\nSERVER_PORT = 7", 7),
+            ("[DEFAULT]\r\nSERVER_PORT=7\r\n", 7),
+            ("SERVER_PORT = 7\n", 7),
+            ("# a comment\n[DEFAULT]\n; another\nSERVER_PORT: 7\n", 7),
+            ("[DEFAULT]\nSERVER_PORT = 0\n", 0),
+            ("[OTHER]\nSERVER_PORT = 7\n", PORT_DEFAULT),
+            ("[DEFAULT]\nUNKNOWN = 7\n", PORT_DEFAULT),
+            ("", PORT_DEFAULT),
+        ];
+        for (file, port) in rows {
+            assert_eq!(config("", &[], Some(file)).unwrap().listen.port(), port, "{file:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_host_or_host_and_port() {
+        let rows = [
+            ("127.0.0.1:9", "127.0.0.1:9"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("127.0.0.1", "127.0.0.1:1002"),
+            ("0.0.0.0", "0.0.0.0:1002"),
+            ("[::1]:9", "[::1]:9"),
+            ("[::1]", "[::1]:1002"),
+            ("::1", "[::1]:1002"),
+            ("::", "[::]:1002"),
+        ];
+        for (typed, meant) in rows {
+            let config = config(&format!("--listen {typed}"), &ENVIRONMENT[..1], None).unwrap();
+            assert_eq!(config.listen.to_string(), meant, "{typed}");
+        }
+        let localhost = config("--listen localhost:9", &[], None).unwrap().listen;
+        assert!(localhost.ip().is_loopback() && localhost.port() == 9, "{localhost}");
+    }
+
+    #[test]
+    fn levels_are_taken_in_any_case() {
+        let rows = [
+            ("debug", LevelFilter::Debug, "DEBUG"),
+            ("Info", LevelFilter::Info, "INFO"),
+            ("WARNING", LevelFilter::Warn, "WARNING"),
+            ("warn", LevelFilter::Warn, "WARNING"),
+            ("error", LevelFilter::Error, "ERROR"),
+            ("cRITICAL", LevelFilter::Error, "CRITICAL"),
+        ];
+        for (typed, level, name) in rows {
+            let config = config("", &[("LOGGING_LEVEL", typed)], None).unwrap();
+            assert_eq!((config.log_level, config.log_level_name), (level, name));
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_told_with_its_name_its_value_and_its_source() {
+        let in_file = |line: &str| format!("[DEFAULT]\n{line}\n");
+        for (key, value) in [
+            ("SERVER_PORT", "65536"),
+            ("SERVER_PORT", "-1"),
+            ("SERVER_PORT", "http"),
+            ("SERVER_LISTEN_BACKLOG", "0"),
+            ("SERVER_LISTEN_BACKLOG", "65536"),
+            ("SERVER_LISTEN_BACKLOG", "many"),
+            ("LOGGING_LEVEL", "loud"),
+        ] {
+            let named = format!("{key} = {value:?} in ");
+            let error = config("", &[(key, value)], Some(FILE)).unwrap_err();
+            assert!(format!("{error:#}").starts_with(&format!("{named}the environment: not ")));
+            let file = in_file(&format!("{key} = {value}"));
+            let error = format!("{:#}", config("", &[], Some(&file)).unwrap_err());
+            assert!(error.starts_with(&named), "{error}");
+            assert!(error.contains("config.ini: not "), "{error}");
+        }
+        let error = config("--config /nowhere/config.ini", &[], None).unwrap_err();
+        assert!(error.to_string().starts_with("reading /nowhere/config.ini: "), "{error}");
+    }
+
+    #[test]
+    fn a_flag_that_means_nothing_is_told_with_its_value() {
+        for (flag, values) in [
+            ("--listen", &["127.0.0.1:65536", "127.0.0.1:", ":80", "[::1]80", "[::1]:x"][..]),
+            ("--agencies", &["65536"]),
+            ("--winning-number", &["10000", "65535"]),
+            ("--workers", &["0", "1025"]),
+            ("--max-connections", &["0"]),
+            ("--max-packet", &["0", "1025KiB", "2MiB", "x", "1kb", "64 K", ""]),
+            ("--max-output", &["0", "x"]),
+            ("--max-unanswered", &["0"]),
+            ("--ledger-queue", &["0", "x", "99999999999999999999", "99999999999GiB"]),
+            ("--segment-size", &["0", "64KiB", "x"]),
+            ("--backlog", &["0", "65536"]),
+            ("--packet-timeout", &["0s", "9ms", "60", "x", "300000000000years"]),
+            ("--idle-timeout", &["0s", "x", "367days"]),
+            ("--output-timeout", &["0s", "x"]),
+            ("--peer-timeout", &["0s", "x", "13h"]),
+            ("--drain-timeout", &["x", "5"]),
+            ("--busy-delay", &["x"]),
+            ("--mark-delay", &["x"]),
+            ("--announce-delay", &["x", "1e9s"]),
+            ("--log-level", &["loud", "5"]),
+        ] {
+            for value in values {
+                let error = Config::new(&typed(flag, value), |_| None).unwrap_err();
+                let error = format!("{error:#}");
+                assert!(error.starts_with(&format!("{flag} {value}: ")), "{flag} {value}: {error}");
+            }
+        }
+    }
+
+    fn typed(flag: &str, value: &str) -> ServeArgs {
+        let typed = ["bolillero-server", "serve", flag, value];
+        let Command::Serve(args) = Cli::parse_from(typed).command else { panic!("not serve") };
+        *args
+    }
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        let typed = "--max-packet 8KiB --segment-size 2MiB --ledger-queue 1GiB --max-output 100 \
+            --idle-timeout 10m --drain-timeout 0s --packet-timeout 250ms --peer-timeout 12h";
+        let config = config(typed, &[], None).unwrap();
+        assert_eq!(config.session.packet_length_max, 8 << 10);
+        assert_eq!(config.segment_size, 2 << 20);
+        assert_eq!(config.ledger_queue_bytes_max, 1 << 30);
+        assert_eq!((config.session.output_bytes_max, config.limits.output_bytes_max), (100, 100));
+        assert_eq!(config.session.idle_time_max, Duration::from_mins(10));
+        assert_eq!(config.limits.drain_time_max, Duration::ZERO);
+        assert_eq!(config.session.packet_time_max, Duration::from_millis(250));
+        assert_eq!(config.limits.peer_time_max, PEER_TIMEOUT_MAX);
+    }
 }

@@ -121,3 +121,59 @@ impl Lifecycle {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_life_has_one_direction() {
+        let life = Lifecycle::new();
+        for (entered, expected) in [
+            (Phase::Serving, Phase::Serving),
+            (Phase::Recovering, Phase::Serving),
+            (Phase::Stopped, Phase::Stopped),
+            (Phase::Draining, Phase::Stopped),
+        ] {
+            life.enter(entered);
+            assert_eq!(life.phase(), expected);
+        }
+    }
+
+    #[test]
+    fn a_phase_that_was_passed_is_not_waited_for() {
+        let life = Lifecycle::new();
+        assert!(!life.wait_for(Phase::Serving, Duration::ZERO));
+        life.enter(Phase::Draining);
+        assert!(life.wait_for(Phase::Serving, Duration::ZERO));
+        let waiting = life.clone();
+        let waiting =
+            thread::spawn(move || waiting.wait_for(Phase::Stopped, Duration::from_secs(30)));
+        life.enter(Phase::Stopped);
+        assert!(waiting.join().unwrap());
+    }
+
+    #[test]
+    fn whoever_asks_to_be_told_of_a_stop_is_told() {
+        let life = Lifecycle::new();
+        let told = Arc::new(AtomicU32::new(0));
+        let telling = Arc::clone(&told);
+        life.on_stop(move || {
+            telling.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(told.load(Ordering::Relaxed), 0);
+        life.stop();
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+        let telling = Arc::clone(&told);
+        life.on_stop(move || {
+            telling.fetch_add(10, Ordering::Relaxed);
+        });
+        assert_eq!(told.load(Ordering::Relaxed), 11);
+        life.abandon();
+        assert_eq!(told.load(Ordering::Relaxed), 22);
+        assert!(life.is_stopping() && life.is_abandoned());
+    }
+}

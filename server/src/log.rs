@@ -2,20 +2,21 @@
 //! stdout is given up; lines for a stalled one are kept up to a limit, then counted and dropped.
 
 use std::io;
-use std::os::fd::AsFd as _;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bolillero_protocol::log_line::push_prefix;
 use chrono::Local;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// A pipe that is ready to be written takes this many bytes without blocking (POSIX: PIPE_BUF).
 const PIECE_SIZE_MAX: usize = 4096;
 /// Bytes kept for a stdout that takes nothing at present.
 const BACKLOG_SIZE_MAX: usize = 1 << 20;
-/// How long the first line waits for a stdout that takes nothing. Later ones do not wait.
+/// How long lines wait for a stdout that takes nothing. Once it is known to, they do not wait.
 const STALL_TIME_MAX: Duration = Duration::from_millis(100);
 
 static LOGGER: Logger = Logger { sink: Mutex::new(Sink::new()) };
@@ -34,7 +35,8 @@ pub fn info_lines(messages: &str) {
 
 /// Waits briefly for a stdout that is behind. For the end of the program.
 pub fn finish() {
-    LOGGER.sink.lock().unwrap_or_else(PoisonError::into_inner).flush(STALL_TIME_MAX);
+    let stdout = io::stdout();
+    LOGGER.lock().flush(stdout.as_fd(), Instant::now() + STALL_TIME_MAX);
 }
 
 struct Logger {
@@ -69,7 +71,12 @@ impl Logger {
             truncate_line(&mut text, prefix.len() + message.len());
             text.push('\n');
         }
-        self.sink.lock().unwrap_or_else(PoisonError::into_inner).write(text.as_bytes());
+        let stdout = io::stdout();
+        self.lock().write(stdout.as_fd(), text.as_bytes());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sink> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,15 +105,16 @@ fn truncate_line(text: &mut String, length: usize) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     Ready,
-    /// Took nothing when it was last tried.
+    /// Took less than it was offered when it was last tried.
     Stalled,
     /// Nobody reads it any more.
     Closed,
 }
 
+/// What stands before a descriptor that may stall. Knows only the one it is given at each call.
 struct Sink {
     flow: Flow,
-    /// Whole lines that stdout has not taken; the first may be cut at its front.
+    /// Whole lines that were not taken; the first may be cut at its front.
     backlog: Vec<u8>,
     lines_lost: u64,
 }
@@ -116,58 +124,236 @@ impl Sink {
         Self { flow: Flow::Ready, backlog: Vec::new(), lines_lost: 0 }
     }
 
-    fn write(&mut self, lines: &[u8]) {
-        if self.flow == Flow::Closed {
-            return;
-        }
-        if self.backlog.len() + lines.len() > BACKLOG_SIZE_MAX {
-            self.lines_lost += lines.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        } else {
-            self.backlog.extend_from_slice(lines);
-        }
+    /// Writes whole lines, after all that is still to be written.
+    fn write(&mut self, out: BorrowedFd<'_>, lines: &[u8]) {
         let patience = if self.flow == Flow::Stalled { Duration::ZERO } else { STALL_TIME_MAX };
-        self.flush(patience);
+        let until = Instant::now() + patience;
+        self.flush(out, until);
+        let written = if self.backlog.is_empty() { self.push(out, lines, until) } else { 0 };
+        self.keep(&lines[written..]);
     }
 
-    fn flush(&mut self, patience: Duration) {
-        let mut written = 0;
-        self.flow = loop {
-            if written == self.backlog.len() {
-                break Flow::Ready;
-            }
-            match write_piece(&self.backlog[written..], patience) {
-                Ok(0) => break Flow::Stalled,
-                Ok(n) => written += n,
-                Err(_) => break Flow::Closed,
-            }
-        };
-        self.backlog.drain(..written);
-        if self.flow == Flow::Ready && self.lines_lost > 0 {
+    /// Writes what is still to be written, and how many lines were lost behind it.
+    fn flush(&mut self, out: BorrowedFd<'_>, until: Instant) {
+        let backlog = std::mem::take(&mut self.backlog);
+        let written = self.push(out, &backlog, until);
+        self.keep(&backlog[written..]);
+        if self.backlog.is_empty() && self.lines_lost > 0 {
             let lines_lost = std::mem::take(&mut self.lines_lost);
             let mut line = String::new();
             push_prefix(&mut line, Local::now(), level_name(Level::Warn));
             line.push_str("action: log | result: fail | lines_lost: ");
-            self.write(format!("{line}{lines_lost}\n").as_bytes());
+            line.push_str(&lines_lost.to_string());
+            line.push('\n');
+            let written = self.push(out, line.as_bytes(), until);
+            self.keep(&line.as_bytes()[written..]);
+        }
+    }
+
+    /// Writes as much as is taken until then; returns how much that is.
+    fn push(&mut self, out: BorrowedFd<'_>, lines: &[u8], until: Instant) -> usize {
+        let mut written = 0;
+        while written < lines.len() && self.flow != Flow::Closed {
+            match write_piece(out, &lines[written..], until) {
+                Ok(0) => {
+                    self.flow = Flow::Stalled;
+                    return written;
+                }
+                Ok(n) => written += n,
+                Err(_) => self.flow = Flow::Closed,
+            }
+        }
+        if self.flow == Flow::Stalled {
+            self.flow = Flow::Ready;
+        }
+        written
+    }
+
+    /// Keeps lines for later, as far as there is place. The rest is lost, and counted.
+    fn keep(&mut self, lines: &[u8]) {
+        if self.flow == Flow::Closed {
+            return;
+        }
+        let place = BACKLOG_SIZE_MAX - self.backlog.len();
+        let kept = if lines.len() <= place { lines.len() } else { end_of_lines(&lines[..place]) };
+        self.backlog.extend_from_slice(&lines[..kept]);
+        self.lines_lost += lines[kept..].iter().filter(|&&byte| byte == b'\n').count() as u64;
+    }
+}
+
+/// Writes whole lines that fit one piece. 0: nothing was taken until then.
+fn write_piece(out: BorrowedFd<'_>, lines: &[u8], until: Instant) -> io::Result<usize> {
+    let mut piece = &lines[..lines.len().min(PIECE_SIZE_MAX)];
+    if let end @ 1.. = end_of_lines(piece) {
+        piece = &piece[..end];
+    }
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        // A pipe or terminal that another process reads may not be made non-blocking: asking first
+        // is what keeps a write from waiting.
+        match poll(&mut [PollFd::from_borrowed_fd(out, PollFlags::OUT)], Some(&timeout)) {
+            Ok(0) => return Ok(0),
+            Err(Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match rustix::io::write(out, piece) {
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(0),
+            result => return Ok(result?),
         }
     }
 }
 
-/// Writes whole lines that fit one piece. 0: stdout took nothing within `patience`.
-fn write_piece(lines: &[u8], patience: Duration) -> io::Result<usize> {
-    let stdout = io::stdout();
-    let stdout = stdout.as_fd();
-    let timeout = Timespec::try_from(patience).map_err(io::Error::other)?;
-    let mut ready = [PollFd::new(&stdout, PollFlags::OUT)];
-    match poll(&mut ready, Some(&timeout)) {
-        Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(0),
-        Ok(_) => {}
-        Err(error) => return Err(error.into()),
+/// How many bytes are whole lines.
+fn end_of_lines(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeReader, PipeWriter, Read as _};
+    use std::os::fd::AsFd as _;
+    use std::thread;
+
+    use super::*;
+
+    /// A pipe that takes 64 KiB before somebody reads it.
+    fn pipe() -> (PipeReader, PipeWriter) {
+        io::pipe().unwrap()
     }
-    let piece = &lines[..lines.len().min(PIECE_SIZE_MAX)];
-    let end = piece.iter().rposition(|&byte| byte == b'\n').map_or(piece.len(), |last| last + 1);
-    match rustix::io::write(stdout, &piece[..end]) {
-        Ok(n) => Ok(n),
-        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(0),
-        Err(error) => Err(error.into()),
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    fn lines(count: usize, length: usize) -> Vec<u8> {
+        (0..count)
+            .flat_map(|n| format!("{n:0>width$}\n", width = length - 1).into_bytes())
+            .collect()
+    }
+
+    fn fill(sink: &mut Sink, out: &PipeWriter) -> Vec<u8> {
+        let first = lines(1000, 100);
+        sink.write(out.as_fd(), &first);
+        assert_eq!(sink.flow, Flow::Stalled);
+        first
+    }
+
+    /// All that is read while `sink` is flushed, up to the end.
+    fn read_all(mut sink: Sink, mut reader: PipeReader, writer: PipeWriter) -> Vec<u8> {
+        let flusher = thread::spawn(move || {
+            sink.flush(writer.as_fd(), soon());
+            assert_eq!((sink.flow, sink.backlog.len()), (Flow::Ready, 0));
+        });
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        flusher.join().unwrap();
+        read
+    }
+
+    #[test]
+    fn a_stalled_reader_gets_all_lines_later_and_in_order() {
+        let (reader, writer) = pipe();
+        let mut sink = Sink::new();
+        let mut written = fill(&mut sink, &writer);
+        for n in 0..100 {
+            let line = format!("line {n}\n");
+            sink.write(writer.as_fd(), line.as_bytes());
+            written.extend_from_slice(line.as_bytes());
+        }
+        assert!(read_all(sink, reader, writer) == written);
+    }
+
+    #[test]
+    fn a_stalled_reader_is_waited_for_once_and_not_again() {
+        let (_reader, writer) = pipe();
+        let mut sink = Sink::new();
+        fill(&mut sink, &writer);
+        let begin = Instant::now();
+        for _ in 0..1000 {
+            sink.write(writer.as_fd(), b"one more\n");
+        }
+        assert!(begin.elapsed() < 100 * STALL_TIME_MAX, "each of 1000 lines was waited for");
+    }
+
+    #[test]
+    fn lines_over_the_limit_are_counted_and_told_where_they_are_missing() {
+        let (reader, writer) = pipe();
+        let mut sink = Sink::new();
+        let mut expected = fill(&mut sink, &writer);
+        let more = lines(3 * BACKLOG_SIZE_MAX / 1000, 1000);
+        let kept = (BACKLOG_SIZE_MAX - sink.backlog.len()) / 1000 * 1000;
+        sink.write(writer.as_fd(), &more);
+        assert!(sink.backlog.len() <= BACKLOG_SIZE_MAX);
+        expected.extend_from_slice(&more[..kept]);
+        let read = read_all(sink, reader, writer);
+        let (lines, notice) = read.split_at(expected.len());
+        assert!(lines == expected);
+        let lost = (more.len() - kept) / 1000;
+        let notice = String::from_utf8_lossy(notice);
+        assert!(notice.ends_with(&format!("action: log | result: fail | lines_lost: {lost}\n")));
+        assert_eq!(notice.lines().count(), 1);
+    }
+
+    #[test]
+    fn more_than_the_limit_goes_out_at_once_where_it_is_read() {
+        let (mut reader, writer) = pipe();
+        let expected = lines(4 * BACKLOG_SIZE_MAX / 100, 100);
+        let bytes = expected.clone();
+        let writing = thread::spawn(move || {
+            let mut sink = Sink::new();
+            let written = sink.push(writer.as_fd(), &bytes, soon());
+            assert_eq!((written, sink.flow), (bytes.len(), Flow::Ready));
+        });
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        writing.join().unwrap();
+        assert!(read == expected);
+    }
+
+    #[test]
+    fn a_closed_reader_is_given_up() {
+        let (reader, writer) = pipe();
+        let mut sink = Sink::new();
+        fill(&mut sink, &writer);
+        drop(reader);
+        sink.write(writer.as_fd(), b"a line\n");
+        assert_eq!((sink.flow, sink.backlog.len(), sink.lines_lost), (Flow::Closed, 0, 0));
+    }
+
+    #[test]
+    fn a_piece_ends_with_a_line_and_fits_a_pipe() {
+        let check = |bytes: &[u8], expected: usize| {
+            let (_reader, writer) = pipe();
+            assert_eq!(write_piece(writer.as_fd(), bytes, soon()).unwrap(), expected);
+        };
+        check(b"one\ntwo\n", 8);
+        check(&lines(100, 100), 4000);
+        check(&lines(1, PIECE_SIZE_MAX), PIECE_SIZE_MAX);
+        // What is left of a line that was cut, and a line that nobody should have written.
+        check(b"no end", 6);
+        check(&lines(1, 2 * PIECE_SIZE_MAX), PIECE_SIZE_MAX);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_to_one_piece_between_two_characters() {
+        for length in [10, PIECE_SIZE_MAX - 2, PIECE_SIZE_MAX - 1, PIECE_SIZE_MAX, 9000] {
+            let line = "ñ".repeat(length / 2) + if length % 2 == 0 { "" } else { "x" };
+            let mut text = format!("before\n{line}");
+            truncate_line(&mut text, line.len());
+            let cut = text.strip_prefix("before\n").unwrap();
+            assert!(line.starts_with(cut));
+            assert!(
+                cut.len() == length || (PIECE_SIZE_MAX - 3..PIECE_SIZE_MAX).contains(&cut.len())
+            );
+        }
+    }
+
+    #[test]
+    fn levels_have_the_names_that_deployed_tools_know() {
+        let names = [Level::Error, Level::Warn, Level::Info, Level::Debug].map(level_name);
+        assert_eq!(names, ["ERROR", "WARNING", "INFO", "DEBUG"]);
     }
 }

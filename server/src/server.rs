@@ -9,12 +9,16 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, anyhow};
+use bolillero_protocol::log_line;
 use bolillero_protocol::message::DrawId;
 
 use crate::config::Config;
 use crate::driver::{self, Listener};
 use crate::failure::Failure;
+use crate::ledger::Ledger;
+use crate::ledger::committer::Committer;
 use crate::ledger::disk::{Directory, Disk};
+use crate::ledger::prepare::Preparer;
 use crate::ledger::record::Record;
 use crate::ledger::recovery::{Found, Opened, ReplayError, Settings, open_ledger};
 use crate::lifecycle::{Lifecycle, Phase};
@@ -23,7 +27,7 @@ use crate::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use crate::lottery::event::{Replayed, open_body, open_record};
 use crate::lottery::session::Lottery;
 use crate::lottery::state::{Draw, State, Terms};
-use crate::session::{Mailbox, Service as _};
+use crate::session::{Mailbox, Service as _, Wake as _};
 
 /// The ledger's directory in a data directory.
 pub const LEDGER_DIRECTORY: &str = "ledger";
@@ -48,67 +52,108 @@ pub fn bind(config: &Config) -> Result<TcpListener, Failure> {
     bind().with_context(|| format!("listening on {}", config.listen)).map_err(Failure::Setup)
 }
 
-/// Serves on `socket` until `life` is asked to stop, then drains, syncs and returns.
+/// Serves on `socket` until `life` is asked to stop, then drains, syncs and returns. Whatever
+/// happens, it leaves the life [`Phase::Stopped`] and no thread behind.
 ///
 /// # Errors
 /// [`Failure`]: why it ended without having been asked to.
 pub fn run(config: &Config, socket: TcpListener, life: &Lifecycle) -> Result<(), Failure> {
-    let _lock = lock_data_directory(&config.data_dir)?;
-    let path = config.data_dir.join(LEDGER_DIRECTORY);
-    let disk = Directory::create(&path).with_context(|| format!("creating {}", path.display()));
-    let disk: Arc<dyn Disk> = Arc::new(disk.map_err(Failure::Setup)?);
-    let (opened, replayed) = open(config, &disk)?;
-    log_found(&opened.found, replayed.state.as_ref());
+    let lived = lock_data_directory(&config.data_dir).and_then(|_lock| {
+        let central = Central::open(config)?;
+        central.serve(config, socket, life)
+    });
+    life.enter(Phase::Stopped);
+    lived
+}
 
-    let alarm = Arc::new(Alarm::default());
-    let Opened { ledger, mut committer, mut preparer, .. } = opened;
-    let state = replayed.state.expect("an opened ledger has its first record");
-    let draw = state.draw();
-    let office = Arc::new(Office::new(state, ledger.clone(), Mailbox::new(alarm.clone())));
-    let draw_settings = DrawSettings {
-        published: Some(config.data_dir.join(PUBLISHED_DIRECTORY)),
-        announce_delay: config.announce_delay,
-        ..DrawSettings::default()
-    };
-    let mut drawer = Drawer::new(Arc::clone(&office), disk, draw_settings);
-    match &replayed.digests {
-        Some(digests) => drawer.resume(digests)?,
-        None if draw == Draw::Drawing => {
-            while drawer.step(&alarm)? == DrawStep::Waiting {
-                committer.step()?;
-            }
-        }
-        None => {}
+/// An office with an open ledger, and those who work behind it.
+struct Central {
+    office: Arc<Office>,
+    ledger: Ledger,
+    committer: Committer,
+    preparer: Preparer,
+    /// Nothing once the draw is done.
+    drawer: Option<Drawer>,
+    /// Wakes the drawer.
+    alarm: Arc<Alarm>,
+}
+
+impl Central {
+    /// Recovers what was. A draw that is due is done before anybody is served.
+    fn open(config: &Config) -> Result<Self, Failure> {
+        let path = config.data_dir.join(LEDGER_DIRECTORY);
+        let disk = Directory::create(&path).with_context(|| format!("creating {}", path.display()));
+        let disk: Arc<dyn Disk> = Arc::new(disk.map_err(Failure::Setup)?);
+        let (opened, replayed) = open_ledger_of(config, &disk)?;
+        log_found(&opened.found, replayed.state.as_ref());
+        let Opened { ledger, mut committer, preparer, .. } = opened;
+        let state = replayed.state.expect("an opened ledger has its first record");
+        let draw = state.draw();
+        let alarm = Arc::new(Alarm::default());
+        let office = Arc::new(Office::new(state, ledger.clone(), Mailbox::new(alarm.clone())));
+        let settings = DrawSettings {
+            published: Some(config.data_dir.join(PUBLISHED_DIRECTORY)),
+            announce_delay: config.announce_delay,
+            ..DrawSettings::default()
+        };
+        let mut drawer = Drawer::new(Arc::clone(&office), disk, settings);
+        let drawn = match &replayed.digests {
+            Some(digests) => drawer.resume(digests).map(|()| true)?,
+            None => draw == Draw::Drawing && draw_now(&mut drawer, &alarm, &mut committer)?,
+        };
+        // It looks once by itself: where a draw that is due had no room, nobody else wakes it.
+        alarm.wake();
+        let drawer = (!drawn).then_some(drawer);
+        Ok(Self { office, ledger, committer, preparer, drawer, alarm })
     }
 
-    let address = socket.local_addr().map_err(|error| Failure::Setup(error.into()))?;
-    let service = Arc::new(Lottery::new(Arc::clone(&office), config.session));
-    log::info!(
-        "action: listen | result: success | service: {} | address: {address}",
-        service.name()
-    );
-    life.enter(Phase::Serving);
-    let mark_delay = config.mark_delay;
-    let drawer_alarm = Arc::clone(&alarm);
-    let crew = [
-        spawn("committer", life, move || Ok(committer.run(mark_delay)?)),
-        spawn("drawer", life, move || Ok(drawer.run(&drawer_alarm)?)),
-        spawn("preparer", life, move || {
+    fn serve(self, config: &Config, socket: TcpListener, life: &Lifecycle) -> Result<(), Failure> {
+        let Self { office, ledger, mut committer, mut preparer, drawer, alarm } = self;
+        let address = socket.local_addr().context("asking for the address");
+        let address = address.map_err(Failure::Setup)?;
+        let service = Arc::new(Lottery::new(office, config.session));
+        let name = service.name();
+        log::info!("action: listen | result: success | service: {name} | address: {address}");
+        life.enter(Phase::Serving);
+        let mut crew = Crew::new(life);
+        let mark_delay = config.mark_delay;
+        crew.start("committer", move || Ok(committer.run(mark_delay)?));
+        if let Some(mut drawer) = drawer {
+            let alarm = Arc::clone(&alarm);
+            crew.start("drawer", move || Ok(drawer.run(&alarm)?));
+        }
+        crew.start("preparer", move || {
             preparer.run();
             Ok(())
-        }),
-    ];
-    let served =
-        driver::run(config.driver, vec![Listener { socket, service }], &config.limits, life);
-    alarm.stop();
-    ledger.close();
-    let ended = crew.into_iter().map(join).fold(Ok(()), Result::and);
-    life.enter(Phase::Stopped);
-    ended.and(served.context("waiting for connections").map_err(Failure::Setup))
+        });
+        let listeners = vec![Listener { socket, service }];
+        crew.work("driver", || {
+            let served = driver::run(config.driver, listeners, &config.limits, life);
+            served.context("serving connections").map_err(Failure::Setup)
+        });
+        alarm.stop();
+        ledger.close();
+        crew.join()
+    }
+}
+
+/// Does the draw with a committer that no thread runs yet. False where the disk has no room for it.
+fn draw_now(
+    drawer: &mut Drawer,
+    alarm: &Alarm,
+    committer: &mut Committer,
+) -> Result<bool, Failure> {
+    loop {
+        match drawer.step(alarm)? {
+            DrawStep::Waiting => committer.step()?,
+            DrawStep::NoRoom => return Ok(false),
+            DrawStep::Done => return Ok(true),
+        };
+    }
 }
 
 /// Opens the ledger; its records are added up, and must be of the draw that `config` names.
-fn open(config: &Config, disk: &Arc<dyn Disk>) -> Result<(Opened, Replayed), Failure> {
+fn open_ledger_of(config: &Config, disk: &Arc<dyn Disk>) -> Result<(Opened, Replayed), Failure> {
     let mut draw = [0; 8];
     getrandom::fill(&mut draw)
         .map_err(|error| Failure::Setup(anyhow!("asking for a random draw id: {error}")))?;
@@ -185,26 +230,60 @@ fn log_found(found: &Found, state: Option<&State>) {
     );
 }
 
-/// Runs one of the threads without which the server cannot go on: where it fails, the server ends.
-fn spawn(
-    name: &str,
-    life: &Lifecycle,
-    work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
-) -> JoinHandle<Result<(), Failure>> {
-    let life = life.clone();
-    let died = name.to_owned();
-    let guarded = move || {
-        let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Failure::Bug(died)));
-        if let Err(failure) = &result {
-            log::error!("action: serve | result: fail | error: {failure}");
-            life.abandon();
-        }
-        result
-    };
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(guarded);
-    thread.expect("a thread can be started")
+/// The work without which a server cannot go on: where one part of it fails, all of it ends.
+struct Crew {
+    life: Lifecycle,
+    threads: Vec<JoinHandle<Result<(), Failure>>>,
+    /// What failed first on the calling thread.
+    failed: Result<(), Failure>,
 }
 
-fn join(thread: JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
-    thread.join().unwrap_or_else(|_| Err(Failure::Bug("after its work".to_owned())))
+impl Crew {
+    fn new(life: &Lifecycle) -> Self {
+        Self { life: life.clone(), threads: Vec::new(), failed: Ok(()) }
+    }
+
+    /// Has a thread do it. A thread that cannot be started is one that failed.
+    fn start(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+    ) {
+        let life = self.life.clone();
+        let thread = thread::Builder::new().name(name.to_owned());
+        match thread.spawn(move || guard(name, &life, work)) {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => self
+                .work(name, || Err(Failure::Setup(anyhow!("starting the thread {name}: {error}")))),
+        }
+    }
+
+    /// Does it on the calling thread.
+    fn work(&mut self, name: &'static str, work: impl FnOnce() -> Result<(), Failure>) {
+        let result = guard(name, &self.life, work);
+        self.failed = std::mem::replace(&mut self.failed, Ok(())).and(result);
+    }
+
+    /// Waits until all have ended; tells the first failure, the threads' before the caller's.
+    fn join(self) -> Result<(), Failure> {
+        let died = |_| Err(Failure::Bug("after its work".to_owned()));
+        let ended = self.threads.into_iter().map(|thread| thread.join().unwrap_or_else(died));
+        ended.fold(Ok(()), Result::and).and(self.failed)
+    }
+}
+
+/// Ends the life where the work fails.
+fn guard(
+    name: &str,
+    life: &Lifecycle,
+    work: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let panicked = |_| Err(Failure::Bug(name.to_owned()));
+    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked);
+    if let Err(failure) = &result {
+        let error = log_line::value(&failure.to_string());
+        log::error!("action: serve | result: fail | error: {error}");
+        life.abandon();
+    }
+    result
 }

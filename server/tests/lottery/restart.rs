@@ -92,7 +92,7 @@ fn bets_that_do_not_give_the_recorded_winners_are_damage() {
     let mut central = with_finished(&[1, 2, 3]);
     central.settle();
     let recorded = central.office.winners().unwrap().digests();
-    let disk = MemoryDisk::with_files(with_finished(&[1, 2, 3]).disk.durable_files());
+    let disk = MemoryDisk::with_files(&with_finished(&[1, 2, 3]).disk.durable_files());
     let central = Central::open(Setup { agencies: 3, ..Setup::default() }, disk).unwrap();
     let mut drawer = bolillero_server::lottery::draw::Drawer::new(
         central.office.clone(),

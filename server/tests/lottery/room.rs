@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use bolillero_server::ledger::committer::Step;
-use bolillero_server::ledger::memory::{Call, MemoryDisk};
+use bolillero_server::ledger::memory::{Call, Done, MemoryDisk};
 use bolillero_server::lottery::draw::DrawStep;
 
 use crate::support::*;
@@ -14,7 +14,7 @@ const STORAGE: &str = "no room on the disk at present";
 fn full() -> (Central, Client, Vec<String>) {
     let mut central = Central::with(Setup { segment_size: 16 << 10, ..Setup::default() });
     central.prepare();
-    central.disk.set_room(Some(central.disk.used()));
+    central.disk.limit_room(central.disk.used(), ErrorKind::StorageFull);
     let mut client = central.session(1);
     let mut stored = Vec::new();
     loop {
@@ -63,7 +63,7 @@ fn a_batch_without_room_changes_nothing() {
 #[test]
 fn with_room_again_it_goes_on_without_a_restart() {
     let (mut central, mut client, mut stored) = full();
-    central.disk.set_room(None);
+    central.disk.free_room();
     central.prepare();
     for _ in 0..20 {
         stored.push(body(1, &[7; 40]));
@@ -143,11 +143,11 @@ fn without_room_for_the_draw() -> Central {
     }
     let files = central.disk.durable_files();
     let start = |disk| Central::open(setup.clone(), disk).unwrap();
-    let calls = start(MemoryDisk::with_files(files.clone())).disk.calls();
-    let is_allocation = |call: &Call| matches!(call, Call::Allocate(_));
+    let calls = start(MemoryDisk::with_files(&files)).disk.calls();
+    let is_allocation = |call: &Call| matches!(call, Call::Allocate(..));
     let first_spare = calls.iter().enumerate().filter(|(_, call)| is_allocation(call)).nth(1);
-    let disk = MemoryDisk::with_files(files);
-    disk.fail_call(first_spare.unwrap().0, ErrorKind::StorageFull);
+    let disk = MemoryDisk::with_files(&files);
+    disk.fail_call(first_spare.unwrap().0, ErrorKind::StorageFull, Done::Nothing);
     let mut central = start(disk);
     assert_eq!((central.draw(), central.stored().1), (DrawStep::NoRoom, 0));
     central

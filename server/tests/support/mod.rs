@@ -163,7 +163,7 @@ impl Central {
     /// The same office after it died: only what was synced is there.
     pub(crate) fn restart(self) -> Self {
         let files = self.disk.durable_files();
-        Self::open(self.setup, MemoryDisk::with_files(files)).unwrap()
+        Self::open(self.setup, MemoryDisk::with_files(&files)).unwrap()
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -302,7 +302,7 @@ impl Central {
     }
 
     fn durable_disk(&self) -> MemoryDisk {
-        MemoryDisk::with_files(self.disk.durable_files())
+        MemoryDisk::with_files(&self.disk.durable_files())
     }
 
     fn journal(&self) -> Journal {

@@ -1,0 +1,185 @@
+//! `export` and `verify`: what they write, beside a running server, and on damage.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::{TempDir, tempdir};
+
+use crate::office::{Office, export, server_program, verify};
+use crate::process::{Ended, Process};
+use crate::wire::{ACK, batch, batch_rows, packet};
+
+fn audit(command: &str, data_dir: &Path, options: &[&str]) -> Command {
+    let mut program = server_program();
+    program.arg(command).arg("--data-dir").arg(data_dir).args(options);
+    program
+}
+
+/// A data directory in which three agencies stored batches in turn, in more than one segment.
+fn stored() -> (TempDir, String) {
+    let directory = tempdir().unwrap();
+    let office = Office::start(directory.path(), &["--segment-size", "128KiB"]);
+    let mut wire = office.connect();
+    let mut lanes = [String::new(), String::new(), String::new()];
+    for n in 0..12 {
+        for (agency, lane) in (1..).zip(&mut lanes) {
+            let first = 30_000_000 + n * 1000;
+            wire.send(&batch(agency, first, 500));
+            // Refused while the next segment is being allocated: sent again.
+            while wire.packet().0 == 4 {
+                wire.send(&batch(agency, first, 500));
+            }
+            *lane += &batch_rows(agency, first, 500);
+        }
+    }
+    office.stop();
+    assert!(directory.path().join("ledger/00000003.log").exists());
+    (directory, lanes.concat())
+}
+
+#[test]
+fn rows_come_lane_by_lane_to_stdout_or_into_a_file() {
+    let (directory, expected) = stored();
+    assert_eq!(String::from_utf8(export(directory.path())).unwrap(), expected);
+    let file = directory.path().join("rows.csv");
+    for before in [None, Some("an older export, longer or not"), Some("")] {
+        if let Some(text) = before {
+            fs::write(&file, text).unwrap();
+        }
+        let ended = Process::start(audit("export", directory.path(), &["--output", path(&file)]));
+        let ended = ended.end();
+        assert_eq!((ended.code, ended.lines.len(), ended.stderr.as_str()), (Some(0), 0, ""));
+        assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+    }
+    assert_eq!(names(directory.path()), ["LOCK", "ledger", "rows.csv"]);
+}
+
+#[test]
+fn fields_are_quoted_only_where_they_must_be() {
+    let directory = tempdir().unwrap();
+    let office = Office::start(directory.path(), &[]);
+    let mut wire = office.connect();
+    for (name, _) in QUOTED {
+        wire.exchange(&packet(1, &format!("1#{name}#Paz#007#1990-01-01#0042#")), &ACK);
+    }
+    office.stop();
+    let row = |(_, quoted): &(&str, &str)| format!("1,{quoted},Paz,007,1990-01-01,0042\r\n");
+    let expected: String = QUOTED.iter().map(row).collect();
+    assert_eq!(String::from_utf8(export(directory.path())).unwrap(), expected);
+}
+
+const QUOTED: [(&str, &str); 5] = [
+    ("Ana María", "Ana María"),
+    ("Ana, la", "\"Ana, la\""),
+    ("Ana \"Nita\"", "\"Ana \"\"Nita\"\"\""),
+    ("Ana's; -1", "Ana's; -1"),
+    ("@0 Ñandú", "@0 Ñandú"),
+];
+
+#[test]
+fn a_reader_that_wants_the_first_rows_only_is_no_failure() {
+    let (directory, expected) = stored();
+    let mut command = audit("export", directory.path(), &[]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+    assert!(expected.starts_with(&first));
+}
+
+#[test]
+fn half_an_export_never_has_the_name_of_a_whole_one() {
+    let (directory, _) = stored();
+    let segment = directory.path().join("ledger/00000002.log");
+    damage(&segment);
+    let file = directory.path().join("rows.csv");
+    fs::write(&file, "an older export").unwrap();
+    let ended = Process::start(audit("export", directory.path(), &["--output", path(&file)])).end();
+    assert_damage(&ended, "00000002.log");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "an older export");
+    assert_eq!(names(directory.path()), ["LOCK", "ledger", "rows.csv"]);
+    // A device cannot be replaced, and must not be.
+    let ended = Process::start(audit("export", directory.path(), &["--output", "/dev/null"])).end();
+    assert_damage(&ended, "00000002.log");
+    assert!(!File::open("/dev/null").unwrap().metadata().unwrap().is_file());
+}
+
+#[test]
+fn verify_names_file_and_offset_of_damage() {
+    for segment in ["00000001.log", "00000003.log"] {
+        let (directory, _) = stored();
+        verify(directory.path());
+        damage(&directory.path().join("ledger").join(segment));
+        let ended = Process::start(audit("verify", directory.path(), &[])).end();
+        assert_damage(&ended, segment);
+        assert_eq!(ended.lines.len(), 0, "{ended:?}");
+    }
+}
+
+#[test]
+fn a_directory_without_a_ledger_is_named() {
+    let directory = tempdir().unwrap();
+    fs::create_dir(directory.path().join("empty")).unwrap();
+    for (command, data_dir) in [("verify", "empty"), ("export", "empty"), ("verify", "missing")] {
+        let data_dir = directory.path().join(data_dir);
+        let ended = Process::start(audit(command, &data_dir, &[])).end();
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains(path(&data_dir)), "{ended:?}");
+        assert!(ended.stderr.contains("no ledger"), "{ended:?}");
+    }
+    assert!(!directory.path().join("missing").exists());
+}
+
+#[test]
+fn both_work_beside_a_server_that_is_storing() {
+    let directory = tempdir().unwrap();
+    let office = Office::start(directory.path(), &["--segment-size", "16MiB"]);
+    let mut wire = office.connect();
+    let mut expected = String::new();
+    for n in 0..10 {
+        let first = 30_000_000 + n * 1000;
+        wire.exchange(&batch(1, first, 10), &ACK);
+        expected += &batch_rows(1, first, 10);
+        // More is on its way while it reads; all that was acknowledged before is there.
+        let more: Vec<u8> = (1..40).flat_map(|k| batch(2, first + k * 10, 10)).collect();
+        wire.send(&more);
+        let exported = String::from_utf8(export(directory.path())).unwrap();
+        assert!(exported.starts_with(&expected), "{exported}");
+        assert!(exported[expected.len()..].lines().all(|row| row.starts_with("2,")));
+        verify(directory.path());
+        wire.expect(&ACK.repeat(39));
+    }
+    office.stop();
+}
+
+/// Changes one bit of a bettor's name.
+fn damage(segment: &Path) {
+    let mut text = fs::read(segment).unwrap();
+    let place = text.windows(5).position(|window| window == b"#Ana#").unwrap();
+    text[place + 1] ^= 1;
+    fs::write(segment, text).unwrap();
+}
+
+#[track_caller]
+fn assert_damage(ended: &Ended, segment: &str) {
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    let said = &ended.stderr;
+    assert!(said.contains(segment) && said.contains("damaged at offset "), "{said}");
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

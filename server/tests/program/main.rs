@@ -1,0 +1,47 @@
+//! The programs from outside, as processes: what goes in and comes out of sockets, files, signals
+//! and exit codes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "what goes wrong in a test is a failure, in its helpers too, and is told"
+)]
+
+mod inputs;
+mod office;
+mod process;
+mod wire;
+
+mod auditing;
+mod deployed;
+mod disk_failure;
+mod life;
+mod main_job;
+mod options;
+mod stdout;
+
+/// A test of each behaviour for each driver, which it is told by its name.
+macro_rules! for_every_driver {
+    ($($behaviour:ident)*) => {
+        for_every_driver! { @cell pool $($behaviour)* }
+        for_every_driver! { @cell events $($behaviour)* }
+        for_every_driver! { @cell threads $($behaviour)* }
+    };
+    (@cell $driver:ident $($behaviour:ident)*) => {
+        mod $driver {
+            $(
+                #[test]
+                fn $behaviour() {
+                    super::$behaviour(stringify!($driver));
+                }
+            )*
+        }
+    };
+}
+pub(crate) use for_every_driver;
+
+/// Says that something is not tried here. Not by `eprintln!`, which a test that passes keeps to itself.
+fn tell_skipped(what: &str) {
+    use std::io::Write as _;
+    std::io::stderr().write_all(format!("skipped: {what}\n").as_bytes()).unwrap();
+}

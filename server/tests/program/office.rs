@@ -1,0 +1,197 @@
+//! The two programs, with the options that tests need, and what every healthy run of them keeps to.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
+
+use crate::process::{Ended, Process};
+use crate::wire::Wire;
+
+/// The number that wins in every draw here.
+pub(crate) const WINNING_NUMBER: u16 = 7574;
+
+/// What `serve` is told where a test does not say otherwise. Small files, because allocating them
+/// is what a start takes longest for.
+const DEFAULTS: [(&str, &str); 3] =
+    [("--listen", "127.0.0.1:0"), ("--winning-number", "7574"), ("--segment-size", "1MiB")];
+
+pub(crate) fn server_program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bolillero-server"));
+    // What is set where the tests run must not decide about them.
+    for key in ["SERVER_PORT", "SERVER_IP", "SERVER_LISTEN_BACKLOG", "LOGGING_LEVEL"] {
+        command.env_remove(key);
+    }
+    command
+}
+
+pub(crate) fn serve(data_dir: &Path, options: &[&str]) -> Command {
+    let mut command = server_program();
+    command.arg("serve").arg("--data-dir").arg(data_dir).args(options);
+    for (name, value) in DEFAULTS.iter().filter(|(name, _)| !options.contains(name)) {
+        command.args([name, value]);
+    }
+    command
+}
+
+pub(crate) fn export(data_dir: &Path) -> Vec<u8> {
+    let output = server_program().arg("export").arg("--data-dir").arg(data_dir).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+/// The report on a sound ledger.
+pub(crate) fn verify(data_dir: &Path) -> String {
+    let output = server_program().arg("verify").arg("--data-dir").arg(data_dir).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(report.lines().last(), Some("sound"));
+    report
+}
+
+/// A server that listens.
+pub(crate) struct Office {
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
+}
+
+impl Office {
+    pub(crate) fn start(data_dir: &Path, options: &[&str]) -> Self {
+        Self::listening(Process::start(serve(data_dir, options)))
+    }
+
+    /// Waits until it listens.
+    pub(crate) fn listening(mut process: Process) -> Self {
+        let line = process.wait_for("action: listen");
+        let address = line.rsplit_once("address: ").unwrap().1.parse().unwrap();
+        Self { process, address }
+    }
+
+    pub(crate) fn connect(&self) -> Wire {
+        Wire::connect(self.address)
+    }
+
+    /// The draw id that the server told at its start.
+    pub(crate) fn draw(&self) -> String {
+        let recovered = self.process.seen().iter().find(|line| line.contains("action: recover"));
+        field(recovered.unwrap(), "draw").to_owned()
+    }
+
+    /// Ends it in order, after a run in which nothing went wrong.
+    pub(crate) fn stop(self) -> Ended {
+        self.process.signal(Signal::TERM);
+        let ended = self.process.end();
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+        assert!(ended.lines.last().unwrap().ends_with("action: exit | result: success"));
+        ended
+    }
+}
+
+/// Keeps a port for servers that live one after another, so that neither another test nor the
+/// outgoing end of a connection takes it in between.
+pub(crate) struct Port {
+    address: SocketAddr,
+    _reserved: Socket,
+}
+
+impl Port {
+    pub(crate) fn reserve() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None).unwrap();
+        // With this option on both, a socket that does not listen shares its port with one that does.
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        Self { address, _reserved: socket }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// The agencies 1, 2, … as processes, one for each of `files`.
+pub(crate) fn start_agencies(
+    address: SocketAddr,
+    files: &[PathBuf],
+    options: &[&str],
+) -> Vec<Process> {
+    let start = |(id, file): (u32, &PathBuf)| start_agency(address, id, file, options);
+    (1..).zip(files).map(start).collect()
+}
+
+pub(crate) fn start_agency(address: SocketAddr, id: u32, file: &Path, options: &[&str]) -> Process {
+    let program = Path::new(env!("CARGO_BIN_EXE_bolillero-server")).with_file_name("bolillero");
+    assert!(
+        program.exists(),
+        "{}: the agency's program is not built; run `cargo test --workspace`, or `cargo build -p bolillero` first",
+        program.display()
+    );
+    let mut command = Command::new(program);
+    let (id, address) = (id.to_string(), address.to_string());
+    command.args(["agency", "--id", &id, "--server", &address, "--bets"]).arg(file).args(options);
+    Process::start(command)
+}
+
+/// Waits until they have all done their work; returns how many winners each was told.
+pub(crate) fn finish_agencies(agencies: Vec<Process>) -> Vec<u64> {
+    agencies.into_iter().map(|agency| winners_told(&agency.end())).collect()
+}
+
+fn winners_told(agency: &Ended) -> u64 {
+    assert_eq!((agency.code, agency.stderr.as_str()), (Some(0), ""), "{agency:?}");
+    assert_healthy_log(&agency.lines);
+    let told = |line: &&String| line.contains("action: consulta_ganadores | result: success");
+    let told: Vec<&String> = agency.lines.iter().filter(told).collect();
+    let [told] = *told else { panic!("winners are told once: {agency:?}") };
+    field(told, "cant_ganadores").parse().unwrap()
+}
+
+/// A field's value in a log line.
+pub(crate) fn field<'a>(line: &'a str, name: &str) -> &'a str {
+    let (_, value) = line.split_once(&format!("| {name}: ")).unwrap_or_else(|| panic!("{line}"));
+    value.split(" | ").next().unwrap()
+}
+
+/// How many bets are in the batches that a server says it has stored.
+pub(crate) fn bets_received(lines: &[String]) -> u64 {
+    let stored = "action: apuesta_recibida | result: success";
+    let stored = lines.iter().filter(|line| line.contains(stored));
+    stored.map(|line| field(line, "cantidad").parse::<u64>().unwrap()).sum()
+}
+
+pub(crate) fn count(lines: &[String], part: &str) -> usize {
+    lines.iter().filter(|line| line.contains(part)).count()
+}
+
+/// Holds log lines against the form that deployed tools parse, and that nothing failed.
+pub(crate) fn assert_healthy_log(lines: &[String]) {
+    for line in lines {
+        assert_form(line);
+        assert!(!line.contains("fail"), "a healthy run says fail: {line}");
+    }
+}
+
+pub(crate) fn assert_form(line: &str) {
+    let form = "0000-00-00 00:00:00 ";
+    let (time, rest) = line.split_at_checked(form.len()).unwrap_or_else(|| panic!("{line:?}"));
+    let time: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(time, form, "{line}");
+    let (level, message) = rest.split_at_checked(9).unwrap_or_else(|| panic!("{line:?}"));
+    assert!(
+        ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"].contains(&level.trim_end()),
+        "{line}"
+    );
+    let fields: Vec<(&str, &str)> = message
+        .split(" | ")
+        .map(|field| field.split_once(": ").unwrap_or_else(|| panic!("no field {field:?}: {line}")))
+        .collect();
+    assert_eq!(fields[0].0, "action", "{line}");
+    assert_eq!(fields[1].0, "result", "{line}");
+    assert!(["success", "fail", "in_progress"].contains(&fields[1].1), "{line}");
+    for (name, value) in &fields[2..] {
+        assert!(!["source", "action", "result"].contains(name), "{line}");
+        assert!(!value.contains('|'), "{line}");
+    }
+}

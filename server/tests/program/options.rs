@@ -1,0 +1,151 @@
+//! What was typed: help, usage errors, and where values come from.
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::tempdir;
+
+use crate::office::{Office, count, field, serve, server_program};
+use crate::process::{Ended, Process};
+
+fn run(options: &[&str]) -> Ended {
+    let mut command = server_program();
+    command.args(options);
+    Process::start(command).end()
+}
+
+#[test]
+fn help_names_every_option_with_its_default() {
+    for (command, expected) in HELP {
+        let ended = run(&[command, "--help"]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        let options = ended.lines.iter().filter_map(|line| line.trim().strip_prefix("--"));
+        let named: Vec<&str> =
+            options.map(|option| option.split_whitespace().next().unwrap()).collect();
+        let all: Vec<&str> = expected.iter().map(|(name, _)| &name[2..]).collect();
+        assert_eq!(named, all, "{command}");
+        let joined = ended.lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+        for (name, default) in *expected {
+            let (_, of_option) = joined.rsplit_once(&format!("{name} <")).unwrap();
+            let of_option = of_option.split(" --").next().unwrap();
+            assert!(of_option.contains(default), "{name}: {of_option}");
+        }
+    }
+}
+
+type Help = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// Every option, in the order of the help, with its default or what says that it has none.
+const HELP: &[Help] = &[
+    (
+        "serve",
+        &[
+            ("--listen", "[default: 127.0.0.1:12345]"),
+            ("--data-dir", "[default: .data/central]"),
+            ("--agencies", "[default: 5]"),
+            ("--winning-number", "[default: 7574]"),
+            ("--driver", "[default: pool]"),
+            ("--workers", "[default: as many as cores]"),
+            ("--max-connections", "[default: 10000]"),
+            ("--busy-delay", "[default: 1s]"),
+            ("--max-packet", "[default: 64KiB]"),
+            ("--max-unanswered", "[default: 64]"),
+            ("--max-output", "[default: 1MiB]"),
+            ("--packet-timeout", "[default: 60s]"),
+            ("--idle-timeout", "[default: 10m]"),
+            ("--output-timeout", "[default: 60s]"),
+            ("--peer-timeout", "[default: 30s]"),
+            ("--drain-timeout", "[default: 5s]"),
+            ("--ledger-queue", "[default: 64MiB]"),
+            ("--segment-size", "[default: 64MiB]"),
+            ("--mark-delay", "[default: 100ms]"),
+            ("--backlog", "[default: 1024]"),
+            ("--announce-delay", "[default: 0s]"),
+            ("--log-level", "[default: info]"),
+            ("--config", "[default: server/config.ini, if it is there]"),
+        ],
+    ),
+    ("export", &[("--data-dir", "The data directory"), ("--output", "[default: stdout]")]),
+    ("verify", &[("--data-dir", "The data directory")]),
+];
+
+#[test]
+fn what_means_nothing_is_a_usage_error_and_makes_nothing() {
+    let directory = tempdir().unwrap();
+    let data_dir = directory.path().join("data");
+    for (options, said) in [
+        (&["--winning-number", "10000"][..], &["--winning-number 10000", "0 to 9999"][..]),
+        (&["--winning-number", "x"], &["--winning-number", "'x'"]),
+        (&["--agencies", "65536"], &["--agencies 65536"]),
+        (&["--driver", "fast"], &["--driver", "fast", "pool"]),
+        (&["--max-packet", "2MiB"], &["--max-packet 2MiB", "1MiB"]),
+        (&["--segment-size", "10KiB"], &["--segment-size", "bytes are needed"]),
+        (&["--idle-timeout", "soon"], &["--idle-timeout soon", "250ms"]),
+        (&["--listen", "127.0.0.1:x"], &["--listen 127.0.0.1:x", "port"]),
+        (&["--config", "/nowhere/config.ini"], &["/nowhere/config.ini"]),
+        (&["--speed", "high"], &["--speed"]),
+    ] {
+        let ended = Process::start(serve(&data_dir, options)).end();
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        for part in said {
+            assert!(ended.stderr.contains(part), "{:?} does not say {part:?}", ended.stderr);
+        }
+        assert_eq!(ended.lines.len(), 0, "{ended:?}");
+    }
+    assert!(!data_dir.exists());
+    for options in [&[][..], &["verify"], &["draw"]] {
+        assert_eq!(run(options).code, Some(2));
+    }
+}
+
+/// As deployments have it: the course's file, overridden by the environment, overridden by flags.
+#[test]
+fn flags_come_before_the_environment_and_that_before_the_file() {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("config.ini");
+    fs::write(&file, "[DEFAULT]\nSERVER_PORT = 0\nSERVER_LISTEN_BACKLOG = 5\nLOGGING_LEVEL = INFO")
+        .unwrap();
+    let start = |options: &[&str], environment: &[(&str, &str)]| {
+        let mut command: Command = server_program();
+        command.args(["serve", "--segment-size", "1MiB", "--config", file.to_str().unwrap()]);
+        command.arg("--data-dir").arg(directory.path().join("data")).args(options);
+        command.envs(environment.iter().copied());
+        Process::start(command)
+    };
+    let backlog = |process: Process| {
+        let office = Office::listening(process);
+        let lines = office.stop().lines;
+        assert_eq!(field(&lines[0], "port"), "0");
+        field(&lines[0], "listen_backlog").to_owned()
+    };
+    let variable = ("SERVER_LISTEN_BACKLOG", "6");
+    assert_eq!(backlog(start(&[], &[])), "5");
+    assert_eq!(backlog(start(&[], &[variable])), "6");
+    assert_eq!(backlog(start(&["--backlog", "7"], &[variable])), "7");
+    let ended = start(&[], &[("LOGGING_LEVEL", "loud")]).end();
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("LOGGING_LEVEL = \"loud\" in the environment"), "{ended:?}");
+}
+
+#[test]
+fn the_level_decides_what_is_logged() {
+    for (level, levels) in [("debug", 2), ("WARNING", 0), ("error", 0), ("Critical", 0)] {
+        let directory = tempdir().unwrap();
+        let port = crate::office::Port::reserve();
+        let listen = port.address().to_string();
+        let mut process =
+            Process::start(serve(directory.path(), &["--listen", &listen, "--log-level", level]));
+        if level == "debug" {
+            process.wait_for("action: listen");
+            drop(crate::wire::Wire::connect(port.address()));
+            process.wait_for("action: accept");
+        } else {
+            drop(crate::stdout::connect_when_it_listens(&port));
+        }
+        process.signal(rustix::process::Signal::TERM);
+        let ended = process.end();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let seen = ["DEBUG ", "INFO "].iter().filter(|level| count(&ended.lines, level) > 0);
+        assert_eq!(seen.count(), levels, "{level}: {ended:?}");
+    }
+}
