@@ -79,7 +79,8 @@ fn sessions_and_the_state_see_no_clock_thread_or_file() {
         "session.rs",
         "lottery.rs",
         "lottery/session.rs",
-        "lottery/answers.rs",
+        "lottery/ask.rs",
+        "lottery/owed.rs",
         "lottery/state.rs",
         "echo.rs",
     ] {
