@@ -1,5 +1,6 @@
 //! Reads a whole ledger, group by group, through all its segments. Changes nothing, takes no lock,
-//! and may run beside a server that is writing.
+//! and may run beside a server that is writing: a group that is not whole at the end of the last
+//! segment is in progress, or torn if nobody writes. Only who holds the lock can tell.
 
 use std::io;
 
