@@ -8,6 +8,7 @@ mod content;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, File};
@@ -228,8 +229,8 @@ impl MemoryDisk {
     }
 
     fn handle(&self, number: usize, failed_syncs_seen: usize) -> Arc<dyn File> {
-        let seen = Mutex::new(failed_syncs_seen);
-        Arc::new(MemoryFile { disk: self.clone(), number, failed_syncs_seen: seen })
+        let failed_syncs_seen = AtomicUsize::new(failed_syncs_seen);
+        Arc::new(MemoryFile { disk: self.clone(), number, failed_syncs_seen })
     }
 
     fn find(&self, name: &str, call: Call) -> io::Result<Arc<dyn File>> {
@@ -345,7 +346,7 @@ struct MemoryFile {
     disk: MemoryDisk,
     number: usize,
     /// How many of the file's failed syncs this handle was told of.
-    failed_syncs_seen: Mutex<usize>,
+    failed_syncs_seen: AtomicUsize,
 }
 
 impl File for MemoryFile {
@@ -388,28 +389,22 @@ impl File for MemoryFile {
 
     fn sync(&self) -> io::Result<()> {
         let number = self.number;
-        let mut seen = self.failed_syncs_seen.lock().unwrap_or_else(PoisonError::into_inner);
         let sync = |state: &mut State, done| {
             state.files[number].sync(done);
-            Ok(std::mem::replace(&mut *seen, state.files[number].failed_syncs))
+            Ok(())
         };
         let synced = self.disk.call(|state| Call::Sync(state.name_of(number)), sync);
         let mut state = self.disk.lock();
-        let off = state.off_from.is_some_and(|from| from <= state.calls.len());
+        let has_power = state.off_from.is_none_or(|from| from > state.calls.len());
         let file = &mut state.files[number];
-        match synced {
-            Ok(seen_before) if seen_before < file.failed_syncs => {
-                Err(io::Error::other("an earlier sync failed"))
-            }
-            Ok(_) => Ok(()),
-            Err(error) => {
-                if !off {
-                    file.unsynced.clear();
-                    file.failed_syncs += 1;
-                    *seen = file.failed_syncs;
-                }
-                Err(error)
-            }
+        if synced.is_err() && has_power {
+            file.unsynced.clear();
+            file.failed_syncs += 1;
         }
+        let seen = self.failed_syncs_seen.swap(file.failed_syncs, Ordering::Relaxed);
+        if synced.is_ok() && seen < file.failed_syncs {
+            return Err(io::Error::other("an earlier sync failed"));
+        }
+        synced
     }
 }
