@@ -110,11 +110,7 @@ pub fn segments(disk: &dyn Disk) -> Result<u32, ReadError> {
     numbers.sort_unstable();
     for (number, expected) in numbers.iter().zip(1..) {
         if *number != expected {
-            return Err(damaged(
-                expected,
-                0,
-                "the segment is missing, though a later one is there",
-            ));
+            return Err(damaged(expected, 0, "it is missing, though a later segment is there"));
         }
     }
     Ok(numbers.last().copied().unwrap_or(0))
