@@ -4,6 +4,7 @@
 //! It fails like Linux does: what a failed sync was about is never made durable by a later one, though
 //! it can still be read, and each handle on the file is told of that failure once.
 
+mod call;
 mod content;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,39 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, File};
+pub use call::Call;
 pub use content::Done;
 use content::{Change, Content};
-
-/// One call that a disk was asked for. A file is named as it was at that time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
-    /// The list of names.
-    Names,
-    /// A new file.
-    Create(String),
-    /// A file opened for reading.
-    Open(String),
-    /// A file opened for writing.
-    OpenToWrite(String),
-    /// Another name.
-    Rename(String, String),
-    /// A removed file.
-    Remove(String),
-    /// The directory's sync.
-    SyncDirectory,
-    /// A file's size.
-    Size(String),
-    /// Space for a file.
-    Allocate(String, u64),
-    /// A read at an offset.
-    Read(String, u64),
-    /// A write of some bytes at an offset.
-    Write(String, u64, usize),
-    /// A file's sync.
-    Sync(String),
-    /// No call: what a test noted in between.
-    Note(String),
-}
 
 /// The files of a disk.
 pub type Files = BTreeMap<String, Vec<u8>>;
