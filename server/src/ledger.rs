@@ -2,9 +2,24 @@
 //! Knows no rule of the lottery.
 //!
 //! ```text
-//! <data-dir>/LOCK   <data-dir>/ledger/00000001.log …      segments of one size, allocated ahead of use
+//! <data-dir>/LOCK                           held by the one server that writes here
+//! <data-dir>/ledger/00000001.log …          the segments, numbered from 1 without a gap, 8 digits or more
+//!                  /*.tmp                   segments allocated ahead of use, and what was not finished
+//!                  /torn-00000001-4096-89abcdef.bin    a torn tail that was cut: segment, offset, CRC-32C
 //! ```
-//! The bytes of a segment and of a group stand in [`segment`], those of a record in [`record`].
+//! The bytes of a segment and of a group stand in [`segment`], those of a record in [`record`]. Who
+//! reads a ledger goes through the segments by number and through each from its header to its end,
+//! and holds that
+//!
+//! 1. every segment has its own number in its header, and the draw id of the first;
+//! 2. groups are numbered 1, 2, 3 … through all segments, each segment's header naming its first;
+//! 3. behind the last group of a segment there are zeros to the end of the file, whose size is not
+//!    part of the format;
+//! 4. in the last segment only, something else may stand there: a group that was being written. It is
+//!    no damage if no valid group stands at any later byte.
+//!
+//! Beside a running server the list of segments and the last of them are read again before the end
+//! is believed, see [`reader`].
 //!
 //! What is relied on of the disk:
 //! 1. What was written before a sync that returned without error is there after a crash.
@@ -13,15 +28,23 @@
 //! 3. A rename is durable once its directory was synced, and happens whole or not at all.
 //! 4. A byte that was synced reads back as it was, or the read fails, or it was damaged, which the
 //!    checksums show.
+//! 5. Allocated space reads as zeros, and a write into it does not fail for want of room. (Where a
+//!    file system copies on write it may: that is a failed write like any other.)
+//! 6. A failed write-back is told to each open file once, by a sync. What it was about may still be
+//!    read until it is dropped from memory, and no later sync makes it durable.
 //!
 //! What follows:
 //! 1. The group is the unit of a tear: the next is written only after the last is synced. A bad
-//!    group is a torn tail only in the last segment, with no valid group behind it.
+//!    group is a torn tail only in the last segment, with no valid group behind it. A mark, which
+//!    is an empty group, follows when it is quiet, at the end and at every start: damage to an
+//!    acknowledged group is taken for a tear only if it is the very last and unmarked.
 //! 2. A segment gets its name only after the last group of its predecessor is synced.
-//! 3. Room is decided when a record is appended; a record that was taken has its place.
-//! 4. A failed write or sync ends the ledger: no more answers, no second try.
-//! 5. What is used of the last segment is written anew at every start: what a dead process left in
-//!    the page cache only is not believed.
+//! 3. Room is decided when a record is appended; a record that was taken has its place. Batches
+//!    leave a whole spare segment alone, for hello, finish, the draw, and the next start.
+//! 4. A failed write or sync of a group ends the ledger: no more answers, no second try.
+//! 5. What is used of the last segment is written anew at every start, and read back: what a dead
+//!    process left in the page cache only is not believed.
+//! 6. Whoever syncs a file beside the committer has a handle of its own.
 
 pub mod committer;
 pub mod disk;

@@ -12,7 +12,7 @@ use super::Ledger;
 use super::disk::{Disk, File};
 use super::group::{Group, Queue};
 use super::prepare::Filling;
-use super::segment::{GROUP_OVERHEAD, SEGMENT_HEADER_SIZE, SegmentHeader, seal_group};
+use super::segment::{SEGMENT_HEADER_SIZE, SegmentHeader, seal_group};
 
 /// A write or a sync of the ledger failed. What it was about may be there or not: nobody is told
 /// anything any more, and it is not tried again.
@@ -142,7 +142,6 @@ impl Committer {
         if !log_lines.is_empty() {
             (self.log_lines)(&log_lines);
         }
-        debug_assert!(buffer.len() >= GROUP_OVERHEAD);
         Ok(buffer)
     }
 
@@ -150,6 +149,7 @@ impl Committer {
     /// new one get its name.
     fn next_segment(&mut self, group: &Group) -> Result<(), CommitError> {
         let (segment, number) = (group.segment, group.number);
+        assert_eq!(segment, self.current.segment + 1, "segments are continuous");
         let prepared = self.ledger.take_prepared().expect("a group is placed in spares only");
         let header = SegmentHeader { segment, first_group: number, draw: self.draw };
         prepared.filling.claim(SEGMENT_HEADER_SIZE as u64);

@@ -80,8 +80,9 @@ impl Queue {
         log_line: Option<std::fmt::Arguments<'_>>,
     ) -> Result<bool, NoRoom> {
         let was_idle = self.groups.is_empty();
-        let open = self.groups.back().filter(|_| !self.last_is_mark);
-        match self.space.place(record, open.map(|group| group.buffer.len()))? {
+        // A mark that was not written yet may become a group.
+        let open = self.groups.back().map(|group| group.buffer.len());
+        match self.space.place(record, open)? {
             Place::OpenGroup => {}
             Place::NewGroup => self.begin(),
         }

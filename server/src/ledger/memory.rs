@@ -4,46 +4,18 @@
 //! It fails like Linux does: what a failed sync was about is never made durable by a later one, though
 //! it can still be read, and each handle on the file is told of that failure once.
 
+mod call;
 mod content;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, File};
+pub use call::Call;
 pub use content::Done;
 use content::{Change, Content};
-
-/// One call that a disk was asked for. A file is named as it was at that time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
-    /// The list of names.
-    Names,
-    /// A new file.
-    Create(String),
-    /// A file opened for reading.
-    Open(String),
-    /// A file opened for writing.
-    OpenToWrite(String),
-    /// Another name.
-    Rename(String, String),
-    /// A removed file.
-    Remove(String),
-    /// The directory's sync.
-    SyncDirectory,
-    /// A file's size.
-    Size(String),
-    /// Space for a file.
-    Allocate(String, u64),
-    /// A read at an offset.
-    Read(String, u64),
-    /// A write of some bytes at an offset.
-    Write(String, u64, usize),
-    /// A file's sync.
-    Sync(String),
-    /// No call: what a test noted in between.
-    Note(String),
-}
 
 /// The files of a disk.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -228,8 +200,8 @@ impl MemoryDisk {
     }
 
     fn handle(&self, number: usize, failed_syncs_seen: usize) -> Arc<dyn File> {
-        let seen = Mutex::new(failed_syncs_seen);
-        Arc::new(MemoryFile { disk: self.clone(), number, failed_syncs_seen: seen })
+        let failed_syncs_seen = AtomicUsize::new(failed_syncs_seen);
+        Arc::new(MemoryFile { disk: self.clone(), number, failed_syncs_seen })
     }
 
     fn find(&self, name: &str, call: Call) -> io::Result<Arc<dyn File>> {
@@ -345,7 +317,7 @@ struct MemoryFile {
     disk: MemoryDisk,
     number: usize,
     /// How many of the file's failed syncs this handle was told of.
-    failed_syncs_seen: Mutex<usize>,
+    failed_syncs_seen: AtomicUsize,
 }
 
 impl File for MemoryFile {
@@ -388,28 +360,22 @@ impl File for MemoryFile {
 
     fn sync(&self) -> io::Result<()> {
         let number = self.number;
-        let mut seen = self.failed_syncs_seen.lock().unwrap_or_else(PoisonError::into_inner);
         let sync = |state: &mut State, done| {
             state.files[number].sync(done);
-            Ok(std::mem::replace(&mut *seen, state.files[number].failed_syncs))
+            Ok(())
         };
         let synced = self.disk.call(|state| Call::Sync(state.name_of(number)), sync);
         let mut state = self.disk.lock();
-        let off = state.off_from.is_some_and(|from| from <= state.calls.len());
+        let has_power = state.off_from.is_none_or(|from| from > state.calls.len());
         let file = &mut state.files[number];
-        match synced {
-            Ok(seen_before) if seen_before < file.failed_syncs => {
-                Err(io::Error::other("an earlier sync failed"))
-            }
-            Ok(_) => Ok(()),
-            Err(error) => {
-                if !off {
-                    file.unsynced.clear();
-                    file.failed_syncs += 1;
-                    *seen = file.failed_syncs;
-                }
-                Err(error)
-            }
+        if synced.is_err() && has_power {
+            file.unsynced.clear();
+            file.failed_syncs += 1;
         }
+        let seen = self.failed_syncs_seen.swap(file.failed_syncs, Ordering::Relaxed);
+        if synced.is_ok() && seen < file.failed_syncs {
+            return Err(io::Error::other("an earlier sync failed"));
+        }
+        synced
     }
 }

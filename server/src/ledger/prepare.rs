@@ -166,6 +166,7 @@ impl Preparer {
         let file = self.disk.create(&name)?;
         let make = || {
             file.allocate(self.segment_size)?;
+            // The header's sync would do, but bets wait for that one.
             file.sync()?;
             self.disk.open_to_write(&name)
         };
@@ -197,4 +198,46 @@ fn log_room(step: &io::Result<Preparation>, had_room: bool) -> bool {
         _ => {}
     }
     has_room
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+    use crate::ledger::memory::MemoryDisk;
+    use crate::ledger::record::{Kind, Record};
+    use crate::ledger::recovery::{Settings, open_ledger};
+    use crate::ledger::space::Sizes;
+    use bolillero_protocol::message::DrawId;
+
+    /// Longer than any of this takes on a loaded machine.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn who_waits_for_demand_is_woken_when_a_spare_is_used() {
+        let sizes = Sizes { segment: 512, batch_body_max: 100, agencies: 1 };
+        let settings = Settings { sizes, queue_bytes_max: 1 << 20 };
+        let first = Record { kind: Kind::Open, agency: 0, epoch: 0, seq: 0, n: 1, body: b"" };
+        let disk = Arc::new(MemoryDisk::new());
+        let (draw, log_lines) = (DrawId([1; 8]), Box::new(|_: &str| {}));
+        let opened = open_ledger(disk, &settings, draw, &first, &mut |_| Ok(()), log_lines);
+        let mut opened = opened.expect("an empty disk opens");
+        for round in 0..100 {
+            let (sender, told) = channel();
+            let ledger = opened.ledger.clone();
+            let waiting = thread::spawn(move || {
+                sender.send(true).expect("the test listens");
+                sender.send(ledger.wait_for_demand(Duration::MAX)).expect("the test listens");
+            });
+            assert_eq!(told.recv_timeout(PATIENCE), Ok(true));
+            // As large as a segment: each takes the next.
+            let batch = Record { kind: Kind::Batch, body: &[b'1'; 400], ..first };
+            opened.ledger.append(&batch, None, None).expect("a spare stands behind it");
+            assert_eq!(told.recv_timeout(PATIENCE), Ok(true), "round {round}");
+            waiting.join().expect("it was told");
+            assert_eq!(opened.preparer.step().expect("there is room"), Preparation::Progress);
+        }
+    }
 }

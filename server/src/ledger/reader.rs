@@ -1,5 +1,6 @@
 //! Reads a whole ledger, group by group, through all its segments. Changes nothing, takes no lock,
-//! and may run beside a server that is writing.
+//! and may run beside a server that is writing: a group that is not whole at the end of the last
+//! segment is in progress, or torn if nobody writes. Only who holds the lock can tell.
 
 use std::io;
 
@@ -109,11 +110,7 @@ pub fn segments(disk: &dyn Disk) -> Result<u32, ReadError> {
     numbers.sort_unstable();
     for (number, expected) in numbers.iter().zip(1..) {
         if *number != expected {
-            return Err(damaged(
-                expected,
-                0,
-                "the segment is missing, though a later one is there",
-            ));
+            return Err(damaged(expected, 0, "it is missing, though a later segment is there"));
         }
     }
     Ok(numbers.last().copied().unwrap_or(0))

@@ -1,16 +1,22 @@
 //! One record of the ledger, and the records of a group. Knows no file and no rule of the lottery.
 //!
 //! ```text
-//! | kind u8 | agency u32 | epoch u32 | seq u64 | n u32 | length u32 | body: length bytes |   big-endian
+//! 0 kind u8 | 1 agency u32 | 5 epoch u32 | 9 seq u64 | 17 n u32 | 21 length u32 | 25 body: length bytes
 //!
 //! kind     agency epoch seq            n         body
 //! 1 open   -      -     -              agencies  draw id 8 bytes | winning number u16
 //! 2 hello  yes    new   -              -         -
-//! 3 batch  yes    yes   its number     its bets  n#@0#…
+//! 3 batch  yes    yes   its number     its bets  n#@0#…, the data of an opcode 3
 //! 4 finish yes    yes   the last one   -         -
 //! 5 draw   -      -     -              agencies  winning number u16 | per agency: winners u64 | SHA-256 32 bytes
 //! ```
-//! What is marked `-` is 0. Epoch 0 is a lane's life before its first session.
+//! Numbers are big-endian; what is marked `-` is 0 or empty. Records follow each other without a gap
+//! through the length that their group has. The ledger's first is its one open, in group 1; a draw
+//! is there at most once.
+//!
+//! Epoch 0 is a lane's life before its first session; a hello opens the next one. Batches of an agency
+//! are numbered 1, 2, 3 …, and its finish has the number of the last, or 0. A draw lists the agencies
+//! from 1 on, and hashes of each the documents that won, each followed by `#`, in the lane's order.
 
 use byteorder::{BigEndian, ByteOrder};
 use thiserror::Error;

@@ -125,15 +125,13 @@ pub fn open_ledger(
     let tail = read_records(&*disk, &mut records, replay)?;
     let tail = tail.ok_or(OpenError::Refused("the ledger's segments were removed".to_owned()))?;
     let torn = if tail.end == End::Torn { Some(keep_torn(&*disk, &tail)?) } else { None };
-    let current = rewrite_last(&*disk, settings, &tail)?;
-    let left = current.size - tail.offset;
+    let (current, left) = rewrite_last(&*disk, &settings.sizes, &tail)?;
     let space = Space::new(settings.sizes, tail.header.segment, left);
     let queue = Queue::new(space, tail.next_group, Position(records), tail.ends_with_mark);
     let ledger = Ledger::new(queue, Position(records), settings.queue_bytes_max);
     let filling = Arc::clone(&current.filling);
     let preparer =
         Preparer::new(ledger.clone(), Arc::clone(&disk), settings.sizes.segment, filling);
-    let current = current.into_current(&tail);
     let draw = tail.header.draw;
     let committer = Committer::new(ledger.clone(), disk, draw, current, log_lines);
     let found = Found { draw, records, torn };
@@ -259,34 +257,22 @@ fn end_of_data(file: &dyn File, from: u64) -> io::Result<u64> {
     }
 }
 
-/// The last segment as it was written anew.
-struct Rewritten {
-    file: Arc<dyn File>,
-    filling: Arc<Filling>,
-    size: u64,
-}
-
-impl Rewritten {
-    fn into_current(self, tail: &Tail) -> Current {
-        let (segment, offset) = (tail.header.segment, tail.offset);
-        Current { segment, file: self.file, filling: self.filling, offset }
-    }
-}
-
-fn rewrite_last(disk: &dyn Disk, settings: &Settings, tail: &Tail) -> Result<Rewritten, OpenError> {
-    let name = segment_name(tail.header.segment);
+/// Writes what is used of the last segment to a new file; returns it, and the bytes left in it.
+fn rewrite_last(disk: &dyn Disk, sizes: &Sizes, tail: &Tail) -> Result<(Current, u64), OpenError> {
+    let (segment, offset) = (tail.header.segment, tail.offset);
+    let name = segment_name(segment);
     let temporary = format!("last{TEMPORARY}");
     let make = || {
         let old = disk.open(&name)?;
-        let (new, size) = allocate_last(disk, &temporary, &settings.sizes, tail)?;
-        copy(&*old, &*new, 0..tail.offset)?;
-        new.sync()?;
-        check_copy(Arc::clone(&new), tail)?;
+        let (file, size) = allocate_last(disk, &temporary, sizes, tail)?;
+        copy(&*old, &*file, 0..offset)?;
+        file.sync()?;
+        check_copy(Arc::clone(&file), tail)?;
         let filler = disk.open_to_write(&temporary)?;
         disk.rename(&temporary, &name)?;
         disk.sync_directory()?;
-        let filling = Filling::new(filler, tail.offset, size);
-        Ok(Rewritten { file: new, filling, size })
+        let filling = Filling::new(filler, offset, size);
+        Ok((Current { segment, file, filling, offset }, size - offset))
     };
     make().map_err(|source| open_error("writing the last segment of the ledger anew", source))
 }

@@ -1,10 +1,18 @@
 //! A segment: its header, its groups, and what its end looks like. Knows no other segment.
 //!
 //! ```text
-//! segment | magic "BOLILLER" | format u32 | segment number u32 | first group u64 | draw id 8 bytes | crc32c u32 |  group …
-//! group   | length u32 | group number u64 | crc32c of these u32 | records: length bytes | crc32c of the records u32 |
+//! segment, from byte 0 of its file            group, behind the header or the group before it
+//!  0  magic "BOLILLER"                         0  length of the records u32
+//!  8  format u32: 1                            4  group number u64
+//! 12  segment number u32                      12  CRC-32C of bytes 0..12 u32
+//! 16  number of its first group u64           16  records
+//! 24  draw id, 8 bytes                         …  CRC-32C of the records u32
+//! 32  CRC-32C of bytes 0..32 u32
+//! 36  groups, then zeros to the end of the file
 //! ```
-//! A group without records is a mark. After the last group there are zeros to the end of the file.
+//! Numbers are big-endian. A group takes 20 bytes beside its records, and at most 16 MiB in all. One
+//! without records is a mark: it says that the group before it was whole. Twelve zeros have another
+//! checksum than zero, so zeros are no group. Every later format keeps these 36 bytes.
 
 use std::io;
 use std::sync::Arc;
@@ -264,6 +272,9 @@ impl SegmentReader {
     }
 
     /// Looks for a valid group at every byte behind the bad one.
+    ///
+    /// No peer can make a tear look like damage by what it sends: a group has zeros in its first
+    /// bytes, and no batch holds a control character.
     fn search_group(&mut self) -> io::Result<End> {
         let mut at = self.offset + 1;
         while at + GROUP_OVERHEAD as u64 <= self.size {
@@ -305,5 +316,94 @@ fn records_hold(group: &[u8], size: usize) -> bool {
     group.len() == size && {
         let (records, crc) = group[GROUP_HEADER_SIZE..].split_at(size - GROUP_OVERHEAD);
         BigEndian::read_u32(crc) == crc32c(records)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::memory::MemoryDisk;
+
+    const HEADER: SegmentHeader =
+        SegmentHeader { segment: 7, first_group: 300, draw: DrawId(*b"the draw") };
+
+    fn reader(bytes: Vec<u8>) -> SegmentReader {
+        use crate::ledger::disk::Disk as _;
+        let disk = MemoryDisk::with_files(&[("segment".to_owned(), bytes)].into());
+        SegmentReader::open(disk.open("segment").unwrap()).unwrap().unwrap()
+    }
+
+    fn group(number: u64, records: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        begin_group(&mut bytes);
+        bytes.extend_from_slice(records);
+        seal_group(&mut bytes, number);
+        bytes
+    }
+
+    #[test]
+    fn a_header_and_a_group_have_the_documented_bytes() {
+        let header = b"BOLILLER\0\0\0\x01\0\0\0\x07\0\0\0\0\0\0\x01\x2cthe draw";
+        assert_eq!(HEADER.encode()[..32], *header);
+        assert_eq!(HEADER.encode()[32..], crc32c(header).to_be_bytes());
+        let mark = b"\0\0\0\0\0\0\0\0\0\0\x01\x2c\x55\x3c\x6c\x24\0\0\0\0";
+        assert_eq!(group(300, b""), mark);
+        let full = group(300, b"123456789");
+        assert_eq!(full[..12], *b"\0\0\0\x09\0\0\0\0\0\0\x01\x2c");
+        // The check value of CRC-32C.
+        assert_eq!(full[25..], [0xE3, 0x06, 0x92, 0x83]);
+    }
+
+    #[test]
+    fn a_header_with_any_bit_changed_or_any_byte_missing_is_damaged() {
+        let bytes = HEADER.encode();
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(HEADER));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(SegmentHeader::decode(&changed), Err(BadHeader::Damaged), "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            assert_eq!(SegmentHeader::decode(&bytes[..length]), Err(BadHeader::Damaged));
+        }
+    }
+
+    #[test]
+    fn a_group_of_16_mib_is_read_and_none_larger() {
+        for (size, expected) in [(GROUP_SIZE_MAX, true), (GROUP_SIZE_MAX + 1, false)] {
+            let bytes = group(300, &vec![1; size - GROUP_OVERHEAD]);
+            let mut reader = reader([&HEADER.encode()[..], &bytes].concat());
+            assert_eq!(reader.read_group().unwrap().is_some(), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_group_behind_a_bad_one_is_found_wherever_it_stands() {
+        let start = SEGMENT_HEADER_SIZE;
+        let mark = group(9, b"");
+        let near_window_end = (0..24).map(|before| start + 1 + SEARCH_WINDOW - before);
+        for at in (start + 1..start + 9).chain(near_window_end) {
+            let mut bytes = HEADER.encode().to_vec();
+            bytes.resize(at, 0x55);
+            bytes.extend_from_slice(&mark);
+            let mut reader = reader(bytes.clone());
+            assert!(reader.read_group().unwrap().is_none());
+            assert_eq!(reader.end().unwrap(), End::Followed(at as u64));
+            bytes.pop();
+            assert_eq!(self::reader(bytes).end().unwrap(), End::Torn);
+        }
+    }
+
+    #[test]
+    fn only_zeros_to_the_end_of_the_file_are_a_clean_end() {
+        for size in [0, 1, SEARCH_WINDOW - 1, SEARCH_WINDOW, 2 * SEARCH_WINDOW + 1] {
+            let mut bytes = HEADER.encode().to_vec();
+            bytes.resize(SEGMENT_HEADER_SIZE + size, 0);
+            assert_eq!(reader(bytes.clone()).end().unwrap(), End::Clean, "{size}");
+            if size > 0 {
+                *bytes.last_mut().unwrap() = 1;
+                assert_eq!(reader(bytes).end().unwrap(), End::Torn, "{size}");
+            }
+        }
     }
 }

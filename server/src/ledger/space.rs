@@ -154,3 +154,108 @@ const _: () = {
     let draw = 2 + (DRAW_BODY_PER_AGENCY * AGENCIES_MAX) as usize;
     assert!(draw + overhead < GROUP_SIZE_MAX);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(kind: Kind, body: &[u8]) -> Record<'_> {
+        Record { kind, agency: 1, epoch: 1, seq: 1, n: 1, body }
+    }
+
+    fn space(sizes: Sizes, spares: u32) -> Space {
+        let mut space = Space::new(sizes, 1, sizes.segment - SEGMENT_HEADER_SIZE as u64);
+        space.spares = spares;
+        space
+    }
+
+    #[test]
+    fn a_record_goes_where_there_is_place_for_it_and_a_mark() {
+        const NEW: Result<Place, NoRoom> = Ok(Place::NewGroup);
+        let sizes = Sizes { segment: 1000, batch_body_max: 100, agencies: 1 };
+        let full = GROUP_SIZE_MAX - 4 - 35;
+        // What is left, spares, the size of the open group: where it goes, and what is left then.
+        let rows = [
+            (75, 1, None, NEW, (1, 20)),
+            (74, 1, None, Err(NoRoom), (1, 74)),
+            (74, 2, None, NEW, (2, 1000 - 36 - 55)),
+            (55, 1, Some(100), Ok(Place::OpenGroup), (1, 20)),
+            (54, 1, Some(100), Err(NoRoom), (1, 54)),
+            (54, 2, Some(100), NEW, (2, 1000 - 36 - 55)),
+            (900, 1, Some(full), Ok(Place::OpenGroup), (1, 900 - 35)),
+            (900, 1, Some(full + 1), NEW, (1, 900 - 55)),
+            (900, 0, None, Err(NoRoom), (1, 900)),
+        ];
+        for (left, spares, open, expected, after) in rows {
+            let mut space = space(sizes, spares);
+            space.left = left;
+            assert_eq!(space.place(&record(Kind::Batch, &[0; 10]), open), expected, "{left}");
+            assert_eq!((space.segment, space.left), after, "{left} left, {spares} spares");
+        }
+    }
+
+    #[test]
+    fn what_must_follow_a_record_keeps_its_room_where_no_spare_is_left() {
+        let sizes = Sizes { segment: 1000, batch_body_max: 100, agencies: 2 };
+        let (finishes, draw) = (2 * 65, 65 + 82);
+        let rows = [
+            (Kind::Hello, 0, 65 + finishes + draw),
+            (Kind::Finish, 0, 65 + draw),
+            (Kind::Draw, 82, draw),
+        ];
+        for (kind, body, needed) in rows {
+            for (left, expected) in [(needed, Ok(Place::NewGroup)), (needed - 1, Err(NoRoom))] {
+                let mut space = space(sizes, 0);
+                space.left = left;
+                let body = vec![0; body];
+                assert_eq!(space.place(&record(kind, &body), None), expected, "{kind:?} {left}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn after_anything_that_was_taken_every_finish_and_the_draw_find_room(
+            agencies in 0..5_u32,
+            batch_body_max in 0..300_u64,
+            larger in 0..300_u64,
+            spares in 0..3_u32,
+            // 0 a hello, else a batch; each in a group of its own, with a mark behind it.
+            taken in prop::collection::vec(0..300_usize, 0..60),
+        ) {
+            let sizes = Sizes { segment: 0, batch_body_max, agencies };
+            let sizes = Sizes { segment: sizes.segment_size_min() + larger, ..sizes };
+            let mut space = space(sizes, spares);
+            for size in taken {
+                let body = vec![0; size];
+                let kind = if size == 0 { Kind::Hello } else { Kind::Batch };
+                if space.place(&record(kind, &body), None).is_ok() {
+                    prop_assert!(space.place_mark());
+                }
+            }
+            for _ in 0..agencies {
+                prop_assert_eq!(space.place(&record(Kind::Finish, b""), None), Ok(Place::NewGroup));
+                space.place_mark();
+            }
+            let body = vec![0; 2 + 40 * agencies as usize];
+            prop_assert_eq!(space.place(&record(Kind::Draw, &body), None), Ok(Place::NewGroup));
+            prop_assert!(space.place_mark());
+        }
+
+        #[test]
+        fn every_batch_fits_a_segment_of_the_smallest_size(
+            batch_body_max in 0..3000_usize,
+            agencies in 0..50_u32,
+        ) {
+            let sizes = Sizes { segment: 0, batch_body_max: batch_body_max as u64, agencies };
+            let sizes = Sizes { segment: sizes.segment_size_min(), ..sizes };
+            let body = vec![0; batch_body_max];
+            let mut space = space(sizes, 2);
+            space.left = 0;
+            prop_assert_eq!(space.place(&record(Kind::Batch, &body), None), Ok(Place::NewGroup));
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod damage;
 mod directory;
 mod faults;
 mod life;
+mod memory;
 mod order;
 mod refusal;
 mod room;

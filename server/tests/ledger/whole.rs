@@ -129,3 +129,33 @@ fn unfinished_files_are_removed_and_others_are_left_alone() {
     names.retain(|name| !name.starts_with("0000"));
     assert_eq!(names, ["1.log", "notes.txt", "spare-1.tmp", "spare-2.tmp"]);
 }
+
+/// The filler comes between any two calls of the committer, and has filled nothing or something before.
+#[test]
+fn the_filler_overwrites_no_group_and_no_header() {
+    let sizes = Sizes { segment: 5 << 20, ..SETTINGS.sizes };
+    let settings = Settings { sizes, ..SETTINGS };
+    for (filled_before, n) in
+        [0, 3, 8].into_iter().flat_map(|filled| (0..12).map(move |n| (filled, n)))
+    {
+        let disk = MemoryDisk::new();
+        let mut life = Life::open_with(&disk, &settings).unwrap();
+        for _ in 0..filled_before {
+            life.preparer.step().unwrap();
+        }
+        let events: Vec<_> = (1..=4).map(|seq| batch(1, seq, 1_600_000)).collect();
+        for event in &events {
+            life.append(event.clone()).unwrap();
+        }
+        let Life { mut committer, mut preparer, .. } = life;
+        disk.before_call(n, move || {
+            for _ in 0..20 {
+                preparer.step().unwrap();
+            }
+        });
+        while committer.step().unwrap() == Step::Committed {}
+        let (stored, tail) = read(&disk).unwrap();
+        assert_eq!(tail.unwrap().header.segment, 2);
+        assert!(stored[1..] == events, "{filled_before} pieces before, then at call {n}");
+    }
+}

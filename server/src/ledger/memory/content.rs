@@ -71,7 +71,10 @@ impl Change {
     }
 
     pub(super) fn apply(&self, to: &mut Vec<u8>) {
-        self.apply_where(to, |_| true);
+        to.resize(to.len().max(self.size()), 0);
+        if let Self::Write { offset, bytes } = self {
+            to[*offset..offset + bytes.len()].copy_from_slice(bytes);
+        }
     }
 
     fn apply_where(&self, to: &mut Vec<u8>, made: impl Fn(usize) -> bool) {
