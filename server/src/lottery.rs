@@ -8,13 +8,14 @@
 //! session    bytes -> packets -> requests, the order of the answers, deadlines
 //! ask        a request -> a question to the office -> what is owed
 //! owed       what is owed -> bytes, once it may leave
-//! state      lanes and draw, as a pure value     event   the same as records of the ledger, and back
+//! state      lanes and draw, as a pure value     lane   one of them     event   both as records of the ledger
 //! draw       finds the winners, records and announces them     winners, publish
 //! ```
 
 mod ask;
 pub mod draw;
 pub mod event;
+mod lane;
 mod owed;
 pub mod publish;
 pub mod session;

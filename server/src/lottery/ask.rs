@@ -89,7 +89,7 @@ impl Asker {
             (Request::Hello(hello), None) => self.ask_hello(hello),
             (Request::NumberedBatch { seq, body }, None) => {
                 let refused = Refused::new(Code::Malformed, "a numbered batch comes after HELLO");
-                refuse_put(BATCH_ACTION, body, refused, Form::Session { seq: Some(seq) })
+                self.refuse_misplaced(body, refused, Form::Session { seq: Some(seq) })
             }
             (Request::NumberedBatch { seq, body }, Some(lane)) => {
                 self.ask_numbered(lane, seq, body)
@@ -99,7 +99,7 @@ impl Asker {
                 refuse_put(BET_ACTION, &batch_of_one(items), out_of_place(), self.form())
             }
             (Request::Batch { body }, Some(_)) => {
-                refuse_put(BATCH_ACTION, body, out_of_place(), self.form())
+                self.refuse_misplaced(body, out_of_place(), self.form())
             }
             (Request::Hello(_), Some(_)) => self.refuse(out_of_place(), self.form()),
             (Request::AskWinners { agency }, lane) => self.ask_winners(lane, agency),
@@ -172,6 +172,14 @@ impl Asker {
         self.put(BATCH_ACTION, &put, form, What::Receipt)
     }
 
+    /// What is owed for a batch that may not come now. That it is UTF-8 comes before what it means.
+    fn refuse_misplaced(&self, body: &[u8], refused: Refused, form: Form) -> Owed {
+        match std::str::from_utf8(body) {
+            Ok(_) => refuse_put(BATCH_ACTION, body, refused, form),
+            Err(_) => self.corrupt(&Corrupt::NotUtf8),
+        }
+    }
+
     fn put(
         &mut self,
         action: &str,
@@ -193,8 +201,11 @@ impl Asker {
             return self.refuse(Refused::new(Code::Version, text), form);
         }
         let answer = self.office.hello(hello.agency, hello.draw, &mut self.waiter);
-        if let Ok(welcome) = &answer.result {
-            self.lane = Some(OpenLane { agency: hello.agency, epoch: welcome.epoch });
+        match &answer.result {
+            Ok(welcome) => {
+                self.lane = Some(OpenLane { agency: hello.agency, epoch: welcome.epoch });
+            }
+            Err(refused) => self.log_refused(refused),
         }
         owe(answer, form, What::Welcome)
     }
@@ -218,8 +229,10 @@ impl Asker {
 
     fn finish(&mut self, agency: u32, by: By, totals: Option<Totals>) -> Owed {
         let answer = self.office.finish(agency, by, totals, &mut self.waiter);
-        if let Ok(Ack::AfterDraw) = answer.result {
-            self.await_draw();
+        match &answer.result {
+            Ok(Ack::Now) => {}
+            Ok(Ack::AfterDraw) => self.await_draw(),
+            Err(refused) => self.log_refused(refused),
         }
         owe(answer, self.form(), |ack| match ack {
             Ack::Now => What::Ack,
@@ -268,10 +281,14 @@ impl Asker {
 
     /// What is owed for a request that the office need not be asked about.
     fn refuse(&self, refused: Refused, form: Form) -> Owed {
+        self.log_refused(&refused);
+        Owed::at_once(What::Refusal(refused, form))
+    }
+
+    fn log_refused(&self, refused: &Refused) {
         let ip = self.peer.address.ip();
         let error = log_line::value(&refused.text);
         log::warn!("action: receive_request | result: fail | ip: {ip} | error: {error}");
-        Owed::at_once(What::Refusal(refused, form))
     }
 }
 

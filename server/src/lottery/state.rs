@@ -9,16 +9,13 @@
 //! Open --- every agency has finished ---> Drawing --- the winners are on disk ---> Drawn
 //! ```
 
-use std::collections::VecDeque;
-
 use bolillero_protocol::bet::Number;
 use bolillero_protocol::chain::{BodyHash, Head};
 use bolillero_protocol::error::Malformed;
 use bolillero_protocol::message::{Code, DrawId, Receipt, Totals, Welcome};
 use thiserror::Error;
 
-/// How many of a lane's last batches are remembered, so that a repeat gets its receipt again.
-pub const BATCHES_REMEMBERED: usize = 1024;
+use super::lane::Lane;
 
 /// What a draw is about. Fixed when its ledger is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,24 +159,6 @@ pub struct State {
     draw: Draw,
 }
 
-#[derive(Debug, Clone)]
-struct Lane {
-    epoch: u32,
-    next_seq: u64,
-    bets: u64,
-    head: Head,
-    finished: bool,
-    remembered: VecDeque<Stored>,
-}
-
-/// What is remembered of a batch.
-#[derive(Debug, Clone, Copy)]
-struct Stored {
-    hash: BodyHash,
-    bets: u64,
-    head: Head,
-}
-
 /// What is known of one lane, for a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaneSummary {
@@ -197,15 +176,12 @@ impl State {
     /// The state in which nothing has happened.
     #[must_use]
     pub fn new(terms: Terms) -> Self {
-        let lane = Lane {
-            epoch: 0,
-            next_seq: 1,
-            bets: 0,
-            head: Head::EMPTY,
-            finished: false,
-            remembered: VecDeque::new(),
-        };
-        Self { terms, lanes: vec![lane; terms.agencies as usize], finished: 0, draw: Draw::Open }
+        Self {
+            terms,
+            lanes: vec![Lane::new(); terms.agencies as usize],
+            finished: 0,
+            draw: Draw::Open,
+        }
     }
 
     /// What the draw is about.
@@ -230,9 +206,8 @@ impl State {
     #[must_use]
     pub fn lane(&self, agency: u32) -> Option<LaneSummary> {
         let lane = self.lanes.get(agency.checked_sub(1)? as usize)?;
-        let totals = Totals { last_seq: lane.next_seq - 1, bets: lane.bets };
         let (epoch, head, finished) = (lane.epoch, lane.head, lane.finished);
-        Some(LaneSummary { epoch, totals, head, finished })
+        Some(LaneSummary { epoch, totals: lane.totals(), head, finished })
     }
 
     /// The epoch that a HELLO opens.
@@ -321,7 +296,7 @@ impl State {
     ) -> Result<FinishVerdict, Refused> {
         let lane = self.known(agency)?;
         lane.check_by(agency, by)?;
-        let stored = Totals { last_seq: lane.next_seq - 1, bets: lane.bets };
+        let stored = lane.totals();
         if totals.is_some_and(|totals| totals != stored) {
             let text = format!("stored: last seq {}, {} bets", stored.last_seq, stored.bets);
             return Err(Refused::new(Code::Mismatch, text));
@@ -381,49 +356,6 @@ impl State {
     fn lane_mut(&mut self, agency: u32) -> Result<&mut Lane, &'static str> {
         let lane = agency.checked_sub(1).and_then(|index| self.lanes.get_mut(index as usize));
         lane.ok_or("there is no such agency")
-    }
-}
-
-impl Lane {
-    /// Only the newest session may work a lane, and base packets only before the first.
-    fn check_by(&self, agency: u32, by: By) -> Result<(), Refused> {
-        match by {
-            By::Base if self.epoch > 0 => {
-                let text = format!("agency {agency} works in sessions: base packets are refused");
-                Err(Refused::new(Code::Refused, text))
-            }
-            By::Session { epoch } if epoch != self.epoch => {
-                Err(Refused::new(Code::Fenced, format!("epoch {} works this lane", self.epoch)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The receipt of a batch that was stored before.
-    fn recall(&self, seq: u64, hash: BodyHash) -> Result<Receipt, Refused> {
-        let age = usize::try_from(self.next_seq - seq).unwrap_or(usize::MAX);
-        let index = self.remembered.len().checked_sub(age);
-        let stored = index.and_then(|index| self.remembered.get(index));
-        match stored {
-            None => {
-                let text = format!("batch {seq} was stored too long ago to compare");
-                Err(Refused::new(Code::Old, text))
-            }
-            Some(stored) if stored.hash != hash => {
-                Err(Refused::new(Code::Conflict, format!("batch {seq} is stored with other bytes")))
-            }
-            Some(stored) => Ok(Receipt { seq, bets: stored.bets, head: stored.head }),
-        }
-    }
-
-    fn store(&mut self, bets: u32, hash: BodyHash) {
-        self.next_seq += 1;
-        self.bets += u64::from(bets);
-        self.head = self.head.then(hash);
-        if self.remembered.len() == BATCHES_REMEMBERED {
-            self.remembered.pop_front();
-        }
-        self.remembered.push_back(Stored { hash, bets: self.bets, head: self.head });
     }
 }
 

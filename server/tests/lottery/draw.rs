@@ -177,7 +177,7 @@ fn the_most_agencies_that_a_draw_can_have() {
 #[test]
 fn too_many_winners_to_send_are_named_by_their_file() {
     let mut setup = Setup { agencies: 2, ..Setup::default() };
-    setup.draw.winners_length_max = 18;
+    setup.draw.winners_length_max = 26;
     let mut central = Central::with(setup);
     let mut client = central.connect();
     client.send(&[batch(1, &[7574, 7574]), batch(2, &[7574, 7574, 7574])].concat());

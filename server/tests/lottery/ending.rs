@@ -109,13 +109,15 @@ fn at_a_stop_what_had_arrived_is_finished_first() {
     client.send(&[session_ready(1, 150, 150), ask(1), b"\x0b".to_vec()].concat());
     client.stop();
     let mut replies = Vec::new();
-    while !client.is_closed() {
+    for group in 0..3 {
+        assert!(!client.is_closed(), "group {group}");
         assert_eq!(client.replies(), []);
         central.commit();
         replies.extend(client.replies());
     }
     let receipts = (1..=150).map(|n| receipt(&bodies[..n]));
     assert_eq!(replies, receipts.chain([ack(), close()]).collect::<Vec<_>>());
+    assert!(client.is_closed());
     central.check_replay();
 }
 
@@ -124,6 +126,8 @@ fn at_a_stop_a_draw_that_is_due_is_waited_for() {
     let mut central = Central::new(2);
     let mut waiting = central.session(1);
     waiting.send(&[session_ready(1, 0, 0), ask(1)].concat());
+    central.commit();
+    assert_eq!(waiting.replies(), [ack()]);
     let mut last = central.connect();
     last.send(&ready(2));
     let mut base = central.connect();
@@ -135,7 +139,7 @@ fn at_a_stop_a_draw_that_is_due_is_waited_for() {
     assert!(!waiting.is_closed() && !last.is_closed());
     central.settle();
     assert_eq!((last.replies(), last.is_closed()), (vec![ack(), close()], true));
-    assert_eq!(waiting.replies(), [ack(), winners("#"), close()]);
+    assert_eq!(waiting.replies(), [winners("#"), close()]);
     assert!(waiting.is_closed());
 }
 

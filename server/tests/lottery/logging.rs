@@ -80,11 +80,15 @@ fn what_is_no_packet_and_what_means_nothing_is_logged_with_the_peer() {
     take_log_lines();
     client.send(&packet(5, "x#"));
     client.send(&ask(7));
+    client.send(&ready(7));
+    client.send(&hello(7));
     client.send(&packet(3, b"1#\xff#"));
     assert_eq!(
         take_log_lines(),
         [
             "action: receive_request | result: fail | ip: 127.0.0.1 | error: id is not a number",
+            "action: receive_request | result: fail | ip: 127.0.0.1 | error: 7 is not an agency 1 to 1",
+            "action: receive_request | result: fail | ip: 127.0.0.1 | error: 7 is not an agency 1 to 1",
             "action: receive_request | result: fail | ip: 127.0.0.1 | error: 7 is not an agency 1 to 1",
             "action: receive_packet | result: fail | ip: 127.0.0.1 | error: the data is not UTF-8",
         ]

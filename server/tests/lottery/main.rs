@@ -22,3 +22,4 @@ mod ending;
 mod logging;
 mod published;
 mod model;
+mod interleavings;

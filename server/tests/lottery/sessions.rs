@@ -66,7 +66,9 @@ fn after_base(central: &mut Central) -> Client {
 
 type Situation = fn(&mut Central) -> Client;
 
-fn check(rows: Vec<(&str, Situation, Vec<u8>, (When, Reply))>) {
+type Row = (&'static str, Situation, Vec<u8>, (When, Reply));
+
+fn check(rows: Vec<Row>) {
     for (name, situation, request, answer) in rows {
         let mut central = Central::new(2);
         let mut client = situation(&mut central);
@@ -158,6 +160,7 @@ fn hello_is_welcomed_or_refused() {
 #[test]
 fn a_numbered_batch_is_checked_in_the_documented_order() {
     let put = |seq: u64, body: &str| packet(11, format!("{seq}#{body}"));
+    let corrupt = || (AtOnce, (-1, String::new()));
     let mine = body(1, &[3, 103]);
     let theirs = body(2, &[3, 103]);
     let invalid = "1#@0#1#Ana#Paz#1#1990-02-30#1#";
@@ -193,13 +196,8 @@ fn a_numbered_batch_is_checked_in_the_documented_order() {
             put(3, &mine),
             (Synced, receipt(&[bodies(2), vec![mine.clone()]].concat())),
         ),
-        ("0: not a list", open, packet(11, "3#1"), (AtOnce, (-1, String::new()))),
-        (
-            "0: not UTF-8, of another id",
-            open,
-            packet(11, b"3#1#@0#2#\xff#"),
-            (AtOnce, (-1, String::new())),
-        ),
+        ("0: not a list", open, packet(11, "3#1"), corrupt()),
+        ("0: not UTF-8, of another id", open, packet(11, b"3#1#@0#2#\xff#"), corrupt()),
         (
             "1: no seq",
             open,
@@ -208,6 +206,7 @@ fn a_numbered_batch_is_checked_in_the_documented_order() {
         ),
         ("1: seq 0, of another id", open, put(0, &theirs), from_one.clone()),
         ("1: seq 0 in a fenced session", fenced, put(0, &mine), from_one),
+        ("0: not UTF-8, before HELLO", new, packet(11, b"3#1#\xff#"), corrupt()),
         (
             "1: before HELLO",
             new,
@@ -266,6 +265,7 @@ fn what_else_a_session_may_ask() {
         ("one bet", open, packet(1, bet(1, 1)), out_of_place()),
         ("a base batch", open, batch(1, &[1]), out_of_place()),
         ("a base batch of nothing", open, packet(3, "0#"), out_of_place()),
+        ("a base batch, not UTF-8", open, packet(3, b"\xff#"), (AtOnce, (-1, String::new()))),
         ("ready", open, session_ready(1, 2, 4), (Synced, ack())),
         ("ready again", finished, session_ready(1, 2, 4), (AtOnce, ack())),
         ("ready again, drawn", drawn, session_ready(1, 2, 4), (AtOnce, ack())),
