@@ -76,7 +76,9 @@ fn a_signal_tells_those_who_wait_for_the_draw_to_go(driver: &str) {
 
 fn a_signal_in_the_middle_loses_nothing_that_was_acknowledged(driver: &str) {
     let directory = tempdir().unwrap();
-    let mut office = Office::start(directory.path(), &["--driver", driver]);
+    // Room for all that may be sent until the signal comes through.
+    let options = ["--driver", driver, "--segment-size", "64MiB"];
+    let mut office = Office::start(directory.path(), &options);
     let mut wire = office.connect();
     let mut writer = Wire::over(wire.0.try_clone().unwrap());
     let sender = thread::spawn(move || {
