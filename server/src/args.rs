@@ -32,6 +32,10 @@ pub enum Command {
 }
 
 /// Options of `serve`.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the brackets are for the help, which shows them"
+)]
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
     /// Where agencies connect: HOST[:PORT]; port 0 takes a free one [default: 127.0.0.1:12345]

@@ -1,5 +1,6 @@
 //! Writes log lines to stdout: whole lines, at once, and never at the cost of the server. A closed
-//! stdout is given up; lines for a stalled one are kept up to a limit, then counted and dropped.
+//! stdout is given up; lines for one that takes none at present are kept up to a limit, then counted
+//! and dropped.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -135,9 +136,13 @@ impl Sink {
 
     /// Writes what is still to be written, and how many lines were lost behind it.
     fn flush(&mut self, out: BorrowedFd<'_>, until: Instant) {
-        let backlog = std::mem::take(&mut self.backlog);
+        let mut backlog = std::mem::take(&mut self.backlog);
         let written = self.push(out, &backlog, until);
-        self.keep(&backlog[written..]);
+        if self.flow == Flow::Closed {
+            return;
+        }
+        backlog.drain(..written);
+        self.backlog = backlog;
         if self.backlog.is_empty() && self.lines_lost > 0 {
             let lines_lost = std::mem::take(&mut self.lines_lost);
             let mut line = String::new();
@@ -155,12 +160,13 @@ impl Sink {
         let mut written = 0;
         while written < lines.len() && self.flow != Flow::Closed {
             match write_piece(out, &lines[written..], until) {
-                Ok(0) => {
+                Ok(n @ 1..) => written += n,
+                Err(Errno::PIPE) => self.flow = Flow::Closed,
+                // A full disk under a log file is no end either: that may pass.
+                Ok(0) | Err(_) => {
                     self.flow = Flow::Stalled;
                     return written;
                 }
-                Ok(n) => written += n,
-                Err(_) => self.flow = Flow::Closed,
             }
         }
         if self.flow == Flow::Stalled {
@@ -182,26 +188,25 @@ impl Sink {
 }
 
 /// Writes whole lines that fit one piece. 0: nothing was taken until then.
-fn write_piece(out: BorrowedFd<'_>, lines: &[u8], until: Instant) -> io::Result<usize> {
+fn write_piece(out: BorrowedFd<'_>, lines: &[u8], until: Instant) -> Result<usize, Errno> {
     let mut piece = &lines[..lines.len().min(PIECE_SIZE_MAX)];
     if let end @ 1.. = end_of_lines(piece) {
         piece = &piece[..end];
     }
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        let timeout = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
         // A pipe or terminal that another process reads may not be made non-blocking: asking first
         // is what keeps a write from waiting.
         match poll(&mut [PollFd::from_borrowed_fd(out, PollFlags::OUT)], Some(&timeout)) {
             Ok(0) => return Ok(0),
             Err(Errno::INTR) => continue,
             Ok(_) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         match rustix::io::write(out, piece) {
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Ok(0),
-            result => return Ok(result?),
+            result => return result,
         }
     }
 }
@@ -321,6 +326,21 @@ mod tests {
         drop(reader);
         sink.write(writer.as_fd(), b"a line\n");
         assert_eq!((sink.flow, sink.backlog.len(), sink.lines_lost), (Flow::Closed, 0, 0));
+    }
+
+    #[test]
+    fn a_full_disk_is_not_the_end_of_the_log() {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut sink = Sink::new();
+        sink.write(full.as_fd(), b"one\n");
+        sink.write(full.as_fd(), b"two\n");
+        assert_eq!((sink.flow, sink.backlog.as_slice()), (Flow::Stalled, &b"one\ntwo\n"[..]));
+        let (mut reader, writer) = pipe();
+        sink.write(writer.as_fd(), b"three\n");
+        drop(writer);
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        assert_eq!((sink.flow, read.as_str()), (Flow::Ready, "one\ntwo\nthree\n"));
     }
 
     #[test]

@@ -85,9 +85,9 @@ impl Central {
         let disk = Directory::create(&path).with_context(|| format!("creating {}", path.display()));
         let disk: Arc<dyn Disk> = Arc::new(disk.map_err(Failure::Setup)?);
         let (opened, replayed) = open_ledger_of(config, &disk)?;
-        log_found(&opened.found, replayed.state.as_ref());
-        let Opened { ledger, mut committer, preparer, .. } = opened;
+        let Opened { ledger, mut committer, preparer, found } = opened;
         let state = replayed.state.expect("an opened ledger has its first record");
+        log_found(&found, &state);
         let draw = state.draw();
         let alarm = Arc::new(Alarm::default());
         let office = Arc::new(Office::new(state, ledger.clone(), Mailbox::new(alarm.clone())));
@@ -213,7 +213,7 @@ fn lock_data_directory(path: &Path) -> Result<File, Failure> {
     lock().map_err(Failure::Setup)
 }
 
-fn log_found(found: &Found, state: Option<&State>) {
+fn log_found(found: &Found, state: &State) {
     if let Some(torn) = &found.torn {
         log::warn!(
             "action: cut_torn_tail | result: success | file: {} | offset: {} | kept_in: {}",
@@ -222,11 +222,11 @@ fn log_found(found: &Found, state: Option<&State>) {
             torn.kept_in
         );
     }
-    let finished = state.map_or(0, State::finished);
     log::info!(
-        "action: recover | result: success | draw: {} | records: {} | finished: {finished}",
+        "action: recover | result: success | draw: {} | records: {} | finished: {}",
         found.draw,
-        found.records
+        found.records,
+        state.finished()
     );
 }
 

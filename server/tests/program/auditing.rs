@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use tempfile::{TempDir, tempdir};
 
 use crate::office::{Office, export, server_program, verify};
-use crate::process::{Ended, Process};
+use crate::process::{Ended, PATIENCE, Process};
 use crate::wire::{ACK, batch, batch_rows, packet};
 
 fn audit(command: &str, data_dir: &Path, options: &[&str]) -> Command {
@@ -22,6 +23,7 @@ fn stored() -> (TempDir, String) {
     let directory = tempdir().unwrap();
     let office = Office::start(directory.path(), &["--segment-size", "128KiB"]);
     let mut wire = office.connect();
+    let begin = Instant::now();
     let mut lanes = [String::new(), String::new(), String::new()];
     for n in 0..12 {
         for (agency, lane) in (1..).zip(&mut lanes) {
@@ -29,6 +31,7 @@ fn stored() -> (TempDir, String) {
             wire.send(&batch(agency, first, 500));
             // Refused while the next segment is being allocated: sent again.
             while wire.packet().0 == 4 {
+                assert!(begin.elapsed() < PATIENCE, "there is no room");
                 wire.send(&batch(agency, first, 500));
             }
             *lane += &batch_rows(agency, first, 500);

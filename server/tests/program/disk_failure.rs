@@ -7,10 +7,10 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::tempdir;
 
-use crate::office::{Office, count, export, serve, verify};
+use crate::office::{Office, assert_healthy_log, count, export, serve, verify};
 use crate::process::{Ended, Process};
 use crate::tell_skipped;
-use crate::wire::{ACK, Wire, batch, batch_rows};
+use crate::wire::{ACK, CLOSE, NO_WINNERS, Wire, batch, batch_rows, packet};
 
 /// A server whose system calls fail as `inject` says. Counts of calls are each thread's own.
 fn start_broken(data_dir: &Path, inject: &str, options: &[&str]) -> Option<Process> {
@@ -18,7 +18,8 @@ fn start_broken(data_dir: &Path, inject: &str, options: &[&str]) -> Option<Proce
     let trace = [format!("trace={trace}"), format!("inject={inject}")];
     let strace = |traced: &Command| {
         let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-o", "/dev/null", "-e", &trace[0], "-e", &trace[1]]);
+        // With -D the child is the program itself, and strace goes when it does.
+        command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", &trace[0], "-e", &trace[1]]);
         command.arg(traced.get_program()).args(traced.get_args());
         command
     };
@@ -47,36 +48,31 @@ fn store_until_it_breaks(wire: &mut Wire) -> u32 {
 #[test]
 fn a_failed_sync_is_never_answered_and_ends_the_server() {
     for driver in ["pool", "events", "threads"] {
-        for (inject, said) in [
-            // Neither the start nor the preparing of segments takes so many.
-            ("fdatasync:error=EIO:when=20", "syncing group"),
-            ("pwrite64:error=EIO:when=20", "writing group"),
-        ] {
-            let directory = tempdir().unwrap();
-            let Some(process) = start_broken(directory.path(), inject, &["--driver", driver])
-            else {
-                return;
-            };
-            let mut office = Office::listening(process);
-            let mut wire = office.connect();
-            let acknowledged = store_until_it_breaks(&mut wire);
-            assert!((1..20).contains(&acknowledged), "{acknowledged} were acknowledged");
-            office.process.wait_for("action: serve | result: fail");
-            let ended = office.process.end();
-            assert_disk_failed(&ended, said);
-            // The next start is sound: what was acknowledged is there, what was not may be.
-            let office = Office::start(directory.path(), &[]);
-            let rows = |count| (0..count).map(|n| batch_rows(1, 30_000_000 + n, 1));
-            let exported = String::from_utf8(export(directory.path())).unwrap();
-            let stored = u32::try_from(exported.lines().count()).unwrap();
-            assert!((acknowledged..=acknowledged + 1).contains(&stored), "{inject}");
-            assert_eq!(exported, rows(stored).collect::<String>());
-            let stored = count(&ended.lines, "action: apuesta_recibida | result: success");
-            assert_eq!(u32::try_from(stored).unwrap(), acknowledged);
-            office.stop();
-            verify(directory.path());
-        }
+        // Neither the start nor the preparing of segments takes as many calls.
+        break_storing(driver, "fdatasync:error=EIO:when=20", "syncing group");
+        break_storing(driver, "pwrite64:error=EIO:when=20", "writing group");
     }
+}
+
+fn break_storing(driver: &str, inject: &str, said: &str) {
+    let directory = tempdir().unwrap();
+    let options = ["--driver", driver, "--drain-timeout", "100ms"];
+    let Some(process) = start_broken(directory.path(), inject, &options) else { return };
+    let office = Office::listening(process);
+    let acknowledged = store_until_it_breaks(&mut office.connect());
+    assert!((1..20).contains(&acknowledged), "{acknowledged} were acknowledged");
+    let ended = office.process.end();
+    assert_disk_failed(&ended, said);
+    let told = count(&ended.lines, "action: apuesta_recibida | result: success");
+    assert_eq!(told, acknowledged as usize);
+    // The next start is sound: what was acknowledged is there, the next one may be.
+    Office::start(directory.path(), &[]).stop();
+    verify(directory.path());
+    let exported = String::from_utf8(export(directory.path())).unwrap();
+    let stored = u32::try_from(exported.lines().count()).unwrap();
+    assert!((acknowledged..=acknowledged + 1).contains(&stored), "{inject}: {stored} are stored");
+    let rows = (0..stored).map(|n| batch_rows(1, 30_000_000 + n, 1));
+    assert_eq!(exported, rows.collect::<String>());
 }
 
 #[track_caller]
@@ -84,19 +80,83 @@ fn assert_disk_failed(ended: &Ended, said: &str) {
     assert_eq!(ended.code, Some(5), "{ended:?}");
     assert!(ended.stderr.contains(said), "{ended:?}");
     assert!(ended.stderr.contains("check the disk, then start again"), "{ended:?}");
+    assert_eq!(count(&ended.lines, "action: serve | result: fail | error: "), 1, "{ended:?}");
     assert_eq!(count(&ended.lines, "action: exit"), 0, "{ended:?}");
 }
 
 #[test]
+fn a_draw_that_is_not_on_disk_is_told_to_nobody_and_done_at_the_next_start() {
+    // The record is not written: the draw is still to be done.
+    let Some(draws) = break_draw("pwrite64:error=EIO:when=33") else { return };
+    assert_eq!(draws, 1);
+    // It is written, and then not known to be on disk: the next start finds it, and believes it only
+    // once it has written it anew.
+    assert_eq!(break_draw("fdatasync:error=EIO:when=33"), Some(0));
+}
+
+/// How often the next start after a draw that failed does it. None where it cannot be tried.
+fn break_draw(inject: &str) -> Option<usize> {
+    let directory = tempdir().unwrap();
+    // Without marks in between, the calls of the committer are those of what is asked here.
+    let options = ["--agencies", "2", "--mark-delay", "1h"];
+    let process = start_broken(directory.path(), inject, &options)?;
+    let office = Office::listening(process);
+    let mut wire = office.connect();
+    for n in 0..30 {
+        let winner = format!("1#Ana#Paz#{}#1990-01-01#7574#", 30_000_000 + n);
+        wire.exchange(&packet(1, &winner), &ACK);
+    }
+    let mut first = office.connect();
+    first.exchange(&packet(5, "1#"), &ACK);
+    wire.send(&[packet(5, "2#"), packet(6, "1#")].concat());
+    wire.expect_end();
+    first.expect_last(&CLOSE);
+    let ended = office.process.end();
+    assert_disk_failed(&ended, "ing group");
+    assert_eq!(count(&ended.lines, "action: agencia_lista"), 2);
+    assert_eq!(count(&ended.lines, "sorteo"), 0);
+    assert!(!directory.path().join("published").exists());
+
+    let office = Office::start(directory.path(), &options);
+    let documents: String = (0..30).map(|n| format!("{}#", 30_000_000 + n)).collect();
+    office.connect().exchange(&packet(6, "1#"), &packet(7, &documents));
+    office.connect().exchange(&packet(6, "2#"), &NO_WINNERS);
+    let lines = office.stop().lines;
+    assert_healthy_log(&lines);
+    assert_eq!(count(&lines, "action: publish | result: success"), 1);
+    Some(count(&lines, "action: sorteo | result: success"))
+}
+
+/// A file size limit is what a full disk looks like, but for the signal that would end the process.
+#[test]
+fn a_file_size_limit_is_missing_room_and_no_end() {
+    let directory = tempdir().unwrap();
+    let serve = serve(directory.path(), &[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 100; exec \"$0\" \"$@\""]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    let ended = Process::start(command).end();
+    assert_eq!((ended.code, ended.signal), (Some(1), None), "{ended:?}");
+    assert!(ended.stderr.contains("make room on the disk"), "{ended:?}");
+    Office::start(directory.path(), &[]).stop();
+}
+
+#[test]
 fn a_thread_that_cannot_be_started_ends_the_server_in_order() {
-    // The first thread is that of the signals; then come committer, drawer and preparer.
-    for when in 2..=4 {
+    // The first thread is that of the signals.
+    for (when, said) in [
+        (2, "starting the thread committer"),
+        (3, "starting the thread drawer"),
+        (4, "starting the thread preparer"),
+        (5, "a thread died: driver"),
+    ] {
         let directory = tempdir().unwrap();
         let inject = format!("clone3:error=EAGAIN:when={when}");
         let Some(process) = start_broken(directory.path(), &inject, &[]) else { return };
         let ended = process.end();
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.stderr.contains("starting the thread"), "{ended:?}");
+        assert!(ended.stderr.contains(said), "{ended:?}");
+        assert_eq!(count(&ended.lines, &format!("result: fail | error: {said}")), 1, "{ended:?}");
         verify(directory.path());
         Office::start(directory.path(), &[]).stop();
     }

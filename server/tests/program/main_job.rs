@@ -16,6 +16,8 @@ use crate::wire::{ACK, CLOSE, batch, packet};
 
 /// What the server may have resident at most.
 const MEMORY_MAX: u64 = 32 << 20;
+/// Room for all bets: none has to wait, or is refused, because the next segment is not there yet.
+const SEGMENT_SIZE: &str = "8MiB";
 const STORED: &str = "action: apuesta_recibida | result: success";
 const DRAWN: &str = "action: sorteo | result: success";
 
@@ -46,8 +48,7 @@ fn run(inputs: &Inputs, server_options: &[&str], agency_options: &[&str]) {
     let directory = tempdir().unwrap();
     let data_dir = directory.path();
     let agencies = inputs.files.len().to_string();
-    // Large enough that no batch is refused because the next segment is not allocated yet.
-    let options = ["--agencies", &agencies, "--segment-size", "8MiB"];
+    let options = ["--agencies", &agencies, "--segment-size", SEGMENT_SIZE];
     let office = Office::start(data_dir, &[&options, server_options].concat());
     let processes = start_agencies(office.address, &inputs.files, agency_options);
     assert_eq!(finish_agencies(processes), inputs.winners());
@@ -176,7 +177,8 @@ fn an_agency_that_is_run_twice_stores_nothing_twice() {
 fn two_hundred_silent_connections_hold_nobody_up(driver: &str) {
     let inputs = Inputs::find();
     let directory = tempdir().unwrap();
-    let office = Office::start(directory.path(), &["--driver", driver, "--workers", "2"]);
+    let options = ["--driver", driver, "--workers", "2", "--segment-size", SEGMENT_SIZE];
+    let office = Office::start(directory.path(), &options);
     let half_packets =
         [&b""[..], b"\x03\0", b"\x03\0\0\x10\0", b"\x03\0\0\0\x40" as &[u8], b"\x09\0\0"];
     let silent: Vec<_> = half_packets

@@ -33,6 +33,14 @@ fn help_names_every_option_with_its_default() {
     }
 }
 
+#[test]
+fn help_says_what_the_exit_codes_mean() {
+    let ended = run(&["--help"]);
+    assert_eq!(ended.code, Some(0));
+    let codes = "Exit codes: 0 success, 1 failure, 2 usage, 4 damaged ledger, 5 disk failed.";
+    assert!(ended.lines.iter().any(|line| line == codes), "{:#?}", ended.lines);
+}
+
 type Help = (&'static str, &'static [(&'static str, &'static str)]);
 
 /// Every option, in the order of the help, with its default or what says that it has none.

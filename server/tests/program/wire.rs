@@ -1,7 +1,7 @@
 //! A client that writes and expects bytes as they stand in PROTOCOL.md. Uses nothing of the
 //! programs' own encoding.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use crate::process::PATIENCE;
@@ -58,6 +58,15 @@ impl Wire {
         let mut read = Vec::new();
         self.0.read_to_end(&mut read).unwrap();
         assert!(read == bytes, "{} instead of {}", read.escape_ascii(), bytes.escape_ascii());
+    }
+
+    /// Expects no byte more. The connection may have been cut.
+    pub(crate) fn expect_end(&mut self) {
+        let mut read = Vec::new();
+        if let Err(error) = self.0.read_to_end(&mut read) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+        assert!(read.is_empty(), "{}", read.escape_ascii());
     }
 
     /// Sends no more; still reads.
