@@ -1,7 +1,7 @@
 //! One server from its start to its end: the ledger is opened, threads run, connections are served,
 //! and all of it is brought to a sound end.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -198,7 +198,7 @@ fn check_terms(stored: &Terms, wanted: &Terms) -> Result<(), String> {
 /// Keeps a second server out of a data directory, for as long as the file is open.
 fn lock_data_directory(path: &Path) -> Result<File, Failure> {
     let lock = || {
-        fs::create_dir_all(path).with_context(|| format!("creating {}", path.display()))?;
+        Directory::create(path).with_context(|| format!("creating {}", path.display()))?;
         let file = path.join(LOCK_FILE);
         let file = File::options().create(true).truncate(false).write(true).open(&file);
         let file = file.with_context(|| format!("opening {LOCK_FILE} in {}", path.display()))?;

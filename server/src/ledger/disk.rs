@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 /// A flat directory of files. Names are plain file names.
 pub trait Disk: Send + Sync {
@@ -108,6 +109,19 @@ fn create_directory(path: &Path) -> io::Result<()> {
     fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
+/// Gives a file its place on a file system that knows no `fallocate`: only written space is taken.
+fn fill_with_zeros(file: &fs::File, size: u64) -> io::Result<()> {
+    let zeros = [0; 64 << 10];
+    let mut offset = 0;
+    while offset < size {
+        let piece =
+            usize::try_from(size - offset).map_or(zeros.len(), |left| left.min(zeros.len()));
+        file.write_all_at(&zeros[..piece], offset)?;
+        offset += piece as u64;
+    }
+    Ok(())
+}
+
 impl Disk for Directory {
     fn names(&self) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(&self.path)?;
@@ -148,7 +162,10 @@ impl File for fs::File {
     }
 
     fn allocate(&self, size: u64) -> io::Result<()> {
-        Ok(fallocate(self, FallocateFlags::empty(), 0, size)?)
+        match fallocate(self, FallocateFlags::empty(), 0, size) {
+            Err(Errno::OPNOTSUPP) => fill_with_zeros(self, size),
+            allocated => Ok(allocated?),
+        }
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -161,5 +178,23 @@ impl File for fs::File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn zeros_take_the_place_that_nothing_else_takes() {
+        for size in [0, 1, 64 << 10, 100_001] {
+            let file = tempfile::tempfile().unwrap();
+            fill_with_zeros(&file, size).unwrap();
+            let metadata = file.metadata().unwrap();
+            assert_eq!(metadata.len(), size);
+            assert!(metadata.blocks() * 512 >= size, "{size} bytes have their place");
+        }
     }
 }
