@@ -69,121 +69,10 @@ fn with_a_session() -> Central {
     central
 }
 
-fn error(text: &str) -> Reply {
-    (4, text.to_owned())
-}
+type Row = (&'static str, fn() -> Central, Vec<u8>, (When, Reply));
 
-#[test]
-fn every_base_request_has_its_answer_when_it_may_leave() {
-    type Row = (&'static str, fn() -> Central, Vec<u8>, (When, Reply));
-    let corrupt = || (AtOnce, (-1, String::new()));
-    let finished = "agency 1 has finished";
-    let in_sessions = "agency 1 works in sessions: base packets are refused";
-    let unknown = "3 is not an agency 1 to 2";
-    let not_a_number = error("id is not a number");
-    let bad_bet = |body: &str, text: &str| (packet(3, body), (AtOnce, error(text)));
-    let two_bets = |second: &str| format!("2#@0#{}{second}", bet(1, 1));
-    let (few, few_reply) = bad_bet(&two_bets(""), "bet 1: marker is missing");
-    let (many, many_reply) =
-        bad_bet(&format!("1#@0#{}@1#{}", bet(1, 1), bet(1, 2)), "there is more after the last bet");
-    let (marker, marker_reply) = bad_bet(
-        &two_bets(&format!("@2#{}", bet(1, 2))),
-        "bet 1: marker is not '@' and the bet's index",
-    );
-    let (other, other_reply) = bad_bet(
-        &two_bets(&format!("@1#{}", bet(2, 2))),
-        "bet 1: id is not that of the batch's first bet",
-    );
-    let (day, day_reply) = bad_bet(
-        "1#@0#1#Ana#Paz#1#1990-02-30#1#",
-        "bet 0: birth date is not a calendar day YYYY-MM-DD",
-    );
-    let rows: Vec<Row> = vec![
-        ("one bet", with_bets, packet(1, bet(1, 5)), (Synced, ack())),
-        (
-            "one bet that is none",
-            with_bets,
-            packet(1, "1#Ana#"),
-            (AtOnce, error("bet 0: last name is missing")),
-        ),
-        (
-            "one bet and more",
-            with_bets,
-            packet(1, bet(1, 5) + "x#"),
-            (AtOnce, error("there is more after the last bet")),
-        ),
-        (
-            "one bet of no agency",
-            with_bets,
-            packet(1, bet(3, 5)),
-            (AtOnce, error("bet 0: id is not an agency 1 to 2")),
-        ),
-        ("one bet, finished", with_one_finished, packet(1, bet(1, 5)), (AtOnce, error(finished))),
-        ("one bet, drawn", drawn, packet(1, bet(1, 5)), (AtOnce, error(finished))),
-        (
-            "one bet in a lane of sessions",
-            with_a_session,
-            packet(1, bet(1, 5)),
-            (AtOnce, error(in_sessions)),
-        ),
-        ("one bet, no list", with_bets, packet(1, "1#Ana"), corrupt()),
-        ("a batch", with_bets, batch(1, &[1, 2, 3]), (Synced, ack())),
-        ("a batch of nothing", with_bets, packet(3, "0#"), (AtOnce, ack())),
-        ("a batch of nothing, finished", with_one_finished, packet(3, "0#"), (AtOnce, ack())),
-        (
-            "a batch of nothing and more",
-            with_bets,
-            packet(3, "0#x#"),
-            (AtOnce, error("there is more after the last bet")),
-        ),
-        ("too few bets", with_bets, few, few_reply),
-        ("too many bets", with_bets, many, many_reply),
-        ("a wrong marker", with_bets, marker, marker_reply),
-        ("two agencies", with_bets, other, other_reply),
-        ("no such day", with_bets, day, day_reply),
-        (
-            "a batch without a number",
-            with_bets,
-            packet(3, "x#"),
-            (AtOnce, error("the number of bets is not a number")),
-        ),
-        ("a batch, finished", with_one_finished, batch(1, &[1]), (AtOnce, error(finished))),
-        (
-            "a batch in a lane of sessions",
-            with_a_session,
-            batch(1, &[1]),
-            (AtOnce, error(in_sessions)),
-        ),
-        ("a batch that is no list", with_bets, packet(3, "1"), corrupt()),
-        ("a batch that is not UTF-8", with_bets, packet(3, b"1#@0#1#\xff#"), corrupt()),
-        ("a batch without data", with_bets, packet(3, ""), corrupt()),
-        ("ready", with_bets, ready(1), (Synced, ack())),
-        ("ready again", with_one_finished, ready(1), (AtOnce, ack())),
-        ("the last one is ready", with_one_finished, ready(2), (Drawn, ack())),
-        ("ready after the draw", drawn, ready(2), (AtOnce, ack())),
-        ("ready, of no agency", with_bets, ready(3), (AtOnce, error(unknown))),
-        ("ready, of agency 0", with_bets, ready(0), (AtOnce, error("0 is not an agency 1 to 2"))),
-        ("ready in a lane of sessions", with_a_session, ready(1), (AtOnce, error(in_sessions))),
-        (
-            "ready with totals",
-            with_bets,
-            session_ready(1, 1, 2),
-            (AtOnce, error("there is more after id")),
-        ),
-        ("ready without an id", with_bets, packet(5, "x#"), (AtOnce, not_a_number.clone())),
-        ("ready, no list", with_bets, packet(5, "1"), corrupt()),
-        ("winners? too early", with_one_finished, ask(1), (AtOnce, busy())),
-        ("winners? a bare number", with_one_finished, packet(6, "1"), (AtOnce, busy())),
-        ("winners? of no agency", with_bets, ask(3), (AtOnce, error(unknown))),
-        ("winners? of what", with_bets, packet(6, "x#"), (AtOnce, not_a_number)),
-        ("winners", drawn, ask(1), (AtOnce, winners("30007574#"))),
-        ("winners, a bare number", drawn, packet(6, "1"), (AtOnce, winners("30007574#"))),
-        ("no winners", drawn, ask(2), (AtOnce, winners("#"))),
-        ("an opcode of the office", with_bets, packet(2, ""), corrupt()),
-        ("an unknown opcode", with_bets, packet(13, ""), corrupt()),
-        ("an opcode alone, wrong", with_bets, vec![0x7f], corrupt()),
-        ("a length over the limit", with_bets, b"\x03\0\0\x10\x01".to_vec(), corrupt()),
-    ];
+/// Holds each answer against its row, and that a connection stays usable unless it was told -1.
+fn check(rows: Vec<Row>) {
     for (name, situation, request, answer) in rows {
         let mut central = situation();
         let mut client = central.connect();
@@ -193,4 +82,110 @@ fn every_base_request_has_its_answer_when_it_may_leave() {
         }
         central.check_replay();
     }
+}
+
+fn refused(text: &str) -> (When, Reply) {
+    (AtOnce, (4, text.to_owned()))
+}
+
+pub(crate) fn corrupt() -> (When, Reply) {
+    (AtOnce, (-1, String::new()))
+}
+
+const FINISHED: &str = "agency 1 has finished";
+const IN_SESSIONS: &str = "agency 1 works in sessions: base packets are refused";
+const UNKNOWN: &str = "3 is not an agency 1 to 2";
+
+#[test]
+fn one_bet_is_stored_or_refused() {
+    let one = || packet(1, bet(1, 5));
+    let short = refused("bet 0: last name is missing");
+    let more = refused("there is more after the last bet");
+    let stranger = refused("bet 0: id is not an agency 1 to 2");
+    check(vec![
+        ("one bet", with_bets, one(), (Synced, ack())),
+        ("that is none", with_bets, packet(1, "1#Ana#"), short),
+        ("and more", with_bets, packet(1, bet(1, 5) + "x#"), more),
+        ("of no agency", with_bets, packet(1, bet(3, 5)), stranger),
+        ("finished", with_one_finished, one(), refused(FINISHED)),
+        ("drawn", drawn, one(), refused(FINISHED)),
+        ("in a lane of sessions", with_a_session, one(), refused(IN_SESSIONS)),
+        ("no list", with_bets, packet(1, "1#Ana"), corrupt()),
+    ]);
+}
+
+#[test]
+fn a_batch_is_stored_or_refused() {
+    check(vec![
+        ("a batch", with_bets, batch(1, &[1, 2, 3]), (Synced, ack())),
+        ("of nothing", with_bets, packet(3, "0#"), (AtOnce, ack())),
+        ("of nothing, finished", with_one_finished, packet(3, "0#"), (AtOnce, ack())),
+        ("of nothing, in a lane of sessions", with_a_session, packet(3, "0#"), (AtOnce, ack())),
+        ("finished", with_one_finished, batch(1, &[1]), refused(FINISHED)),
+        ("drawn", drawn, batch(1, &[1]), refused(FINISHED)),
+        ("in a lane of sessions", with_a_session, batch(1, &[1]), refused(IN_SESSIONS)),
+        ("no list", with_bets, packet(3, "1"), corrupt()),
+        ("not UTF-8", with_bets, packet(3, b"1#@0#1#\xff#"), corrupt()),
+        ("without data", with_bets, packet(3, ""), corrupt()),
+    ]);
+}
+
+#[test]
+fn a_batch_that_is_not_valid_is_refused_with_index_and_field() {
+    let (one, two) = (bet(1, 1), bet(1, 2));
+    let other = bet(2, 2);
+    let rows = [
+        ("x#".to_owned(), "the number of bets is not a number"),
+        ("0#x#".to_owned(), "there is more after the last bet"),
+        (format!("2#@0#{one}"), "bet 1: marker is missing"),
+        (format!("1#@0#{one}@1#{two}"), "there is more after the last bet"),
+        (format!("2#@0#{one}@2#{two}"), "bet 1: marker is not '@' and the bet's index"),
+        (format!("2#@0#{one}@1#{other}"), "bet 1: id is not that of the batch's first bet"),
+        (
+            "1#@0#1#Ana#Paz#1#1990-02-30#1#".to_owned(),
+            "bet 0: birth date is not a calendar day YYYY-MM-DD",
+        ),
+    ];
+    check(rows.map(|(body, text)| (text, with_bets as _, packet(3, body), refused(text))).into());
+}
+
+#[test]
+fn a_mark_is_made_once() {
+    let totals = refused("there is more after id");
+    check(vec![
+        ("ready", with_bets, ready(1), (Synced, ack())),
+        ("again", with_one_finished, ready(1), (AtOnce, ack())),
+        ("the last one", with_one_finished, ready(2), (Drawn, ack())),
+        ("after the draw", drawn, ready(2), (AtOnce, ack())),
+        ("of no agency", with_bets, ready(3), refused(UNKNOWN)),
+        ("of agency 0", with_bets, ready(0), refused("0 is not an agency 1 to 2")),
+        ("in a lane of sessions", with_a_session, ready(1), refused(IN_SESSIONS)),
+        ("with totals", with_bets, session_ready(1, 1, 2), totals),
+        ("without an id", with_bets, packet(5, "x#"), refused("id is not a number")),
+        ("no list", with_bets, packet(5, "1"), corrupt()),
+    ]);
+}
+
+#[test]
+fn winners_are_told_once_there_are_any() {
+    let one = || (AtOnce, winners("30007574#"));
+    check(vec![
+        ("too early", with_one_finished, ask(1), (AtOnce, busy())),
+        ("too early, a bare number", with_one_finished, packet(6, "1"), (AtOnce, busy())),
+        ("of no agency", with_bets, ask(3), refused(UNKNOWN)),
+        ("of what", with_bets, packet(6, "x#"), refused("id is not a number")),
+        ("winners", drawn, ask(1), one()),
+        ("winners, a bare number", drawn, packet(6, "1"), one()),
+        ("none", drawn, ask(2), (AtOnce, winners("#"))),
+    ]);
+}
+
+#[test]
+fn what_is_no_packet_ends_the_connection() {
+    check(vec![
+        ("an opcode of the office", with_bets, packet(2, ""), corrupt()),
+        ("an unknown opcode", with_bets, packet(13, ""), corrupt()),
+        ("an opcode alone, wrong", with_bets, vec![0x7f], corrupt()),
+        ("a length over the limit", with_bets, b"\x03\0\0\x10\x01".to_vec(), corrupt()),
+    ]);
 }

@@ -1,7 +1,7 @@
 //! Sessions, as a table of conversations; fencing and resuming.
 
 use crate::base::When::{AtOnce, Drawn, Synced};
-use crate::base::{When, converse};
+use crate::base::{When, converse, corrupt};
 use crate::support::*;
 
 fn bodies(n: u32) -> Vec<String> {
@@ -82,177 +82,144 @@ fn malformed(seq: &str, text: &str) -> (When, Reply) {
     (AtOnce, refusal("MALFORMED", seq, text))
 }
 
+fn open_elsewhere(central: &mut Central) -> Client {
+    open(central);
+    central.connect()
+}
+
+fn finished_elsewhere(central: &mut Central) -> Client {
+    finished(central);
+    central.connect()
+}
+
+fn drawn_elsewhere(central: &mut Central) -> Client {
+    drawn(central);
+    central.connect()
+}
+
 #[test]
-fn hello_is_welcomed_or_refused() {
-    let draw_of = |draw: &str| packet(9, format!("1#1#{draw}#"));
-    let version = |text: &str| {
-        (packet(9, text), (AtOnce, refusal("VERSION", "-", "this office speaks versions up to 1")))
-    };
-    let (two, two_reply) = version("2#1#");
-    let (two_more, two_more_reply) = version("2#1#a#b#c#");
+fn hello_opens_the_next_epoch() {
+    let welcome = |epoch, n, finished| (Synced, welcome(epoch, &bodies(n), finished));
     check(vec![
-        ("an empty lane", new, hello(1), (Synced, welcome(1, &[], false))),
-        ("this draw", new, draw_of(DRAW), (Synced, welcome(1, &[], false))),
-        (
-            "another draw",
-            new,
-            draw_of("0123456789abcdee"),
-            (
-                AtOnce,
-                refusal("REFUSED", "-", &format!("this is draw {DRAW}, not 0123456789abcdee")),
-            ),
-        ),
-        ("no draw id", new, draw_of("xyz"), malformed("-", "draw id is not 16 hex digits")),
-        (
-            "one item more",
-            new,
-            packet(9, format!("1#1#{DRAW}#x#")),
-            malformed("-", "there is more after draw id"),
-        ),
-        ("one item less", new, packet(9, "1#"), malformed("-", "id is missing")),
-        ("no version", new, packet(9, "x#1#"), malformed("-", "version is not a number")),
-        ("another version", new, two, two_reply),
-        ("another version, other items", new, two_more, two_more_reply),
-        (
-            "no such agency",
-            new,
-            hello(3),
-            (AtOnce, refusal("REFUSED", "-", "3 is not an agency 1 to 2")),
-        ),
-        ("no list", new, packet(9, "1#1"), (AtOnce, (-1, String::new()))),
-        ("after base bets", after_base, hello(1), (Synced, welcome(1, &bodies(2), false))),
-        (
-            "again on the same connection",
-            open,
-            hello(1),
-            malformed("-", "after HELLO only 0, 5, 6 and 11 may follow"),
-        ),
-        (
-            "a second connection",
-            |central| {
-                open(central);
-                central.connect()
-            },
-            hello(1),
-            (Synced, welcome(2, &bodies(2), false)),
-        ),
-        (
-            "after 5",
-            |central| {
-                finished(central);
-                central.connect()
-            },
-            hello(1),
-            (Synced, welcome(2, &bodies(2), true)),
-        ),
-        (
-            "after the draw",
-            |central| {
-                drawn(central);
-                central.connect()
-            },
-            hello(1),
-            (Synced, welcome(2, &bodies(2), true)),
-        ),
+        ("an empty lane", new, hello(1), welcome(1, 0, false)),
+        ("this draw", new, packet(9, format!("1#1#{DRAW}#")), welcome(1, 0, false)),
+        ("after base bets", after_base, hello(1), welcome(1, 2, false)),
+        ("a second connection", open_elsewhere, hello(1), welcome(2, 2, false)),
+        ("after 5", finished_elsewhere, hello(1), welcome(2, 2, true)),
+        ("after the draw", drawn_elsewhere, hello(1), welcome(2, 2, true)),
     ]);
 }
 
 #[test]
-fn a_numbered_batch_is_checked_in_the_documented_order() {
-    let put = |seq: u64, body: &str| packet(11, format!("{seq}#{body}"));
-    let corrupt = || (AtOnce, (-1, String::new()));
-    let mine = body(1, &[3, 103]);
+fn hello_is_refused_for_what_is_wrong_with_it() {
+    let said = |text: &str| packet(9, text);
+    let version = || (AtOnce, refusal("VERSION", "-", "this office speaks versions up to 1"));
+    let refused = |text: &str| (AtOnce, refusal("REFUSED", "-", text));
+    let other = "0123456789abcdee";
+    let not_this = refused(&format!("this is draw {DRAW}, not {other}"));
+    let one_more = malformed("-", "there is more after draw id");
+    let again = malformed("-", "after HELLO only 0, 5, 6 and 11 may follow");
+    let no_draw = malformed("-", "draw id is not 16 hex digits");
+    check(vec![
+        ("another draw", new, said(&format!("1#1#{other}#")), not_this),
+        ("no draw id", new, said("1#1#xyz#"), no_draw),
+        ("one item more", new, said(&format!("1#1#{DRAW}#x#")), one_more),
+        ("one item less", new, said("1#"), malformed("-", "id is missing")),
+        ("no version", new, said("x#1#"), malformed("-", "version is not a number")),
+        ("another version", new, said("2#1#"), version()),
+        ("another version, other items", new, said("2#1#a#b#c#"), version()),
+        ("no such agency", new, hello(3), refused("3 is not an agency 1 to 2")),
+        ("no list", new, said("1#1"), corrupt()),
+        ("again on the same connection", open, hello(1), again),
+    ]);
+}
+
+const INVALID: &str = "1#@0#1#Ana#Paz#1#1990-02-30#1#";
+
+fn put(seq: u64, body: &str) -> Vec<u8> {
+    packet(11, format!("{seq}#{body}"))
+}
+
+fn mine() -> String {
+    body(1, &[3, 103])
+}
+
+fn base_then_session(central: &mut Central) -> Client {
+    after_base(central);
+    central.session(1)
+}
+
+fn gap(seq: u64) -> (When, Reply) {
+    (AtOnce, refusal("GAP", &seq.to_string(), "the lane's next batch is 3"))
+}
+
+#[test]
+fn a_numbered_batch_is_stored_as_the_lanes_next() {
+    let third = || (Synced, receipt(&[bodies(2), vec![mine()]].concat()));
+    check(vec![
+        ("the next", open, put(3, &mine()), third()),
+        ("leading zeros", open, packet(11, format!("003#{}", mine())), third()),
+        ("after base bets", base_then_session, put(3, &mine()), third()),
+    ]);
+}
+
+/// The rows begin with the number of the check that decides, and lack something for a later one.
+#[test]
+fn a_numbered_batch_is_checked_for_its_sender_first() {
     let theirs = body(2, &[3, 103]);
-    let invalid = "1#@0#1#Ana#Paz#1#1990-02-30#1#";
-    let day = "bet 0: birth date is not a calendar day YYYY-MM-DD";
     let other = |seq| (AtOnce, refusal("REFUSED", seq, "the id is another than this session's"));
     let fence = |seq| (AtOnce, refusal("FENCED", seq, "epoch 2 works this lane"));
-    let from_one = malformed("0", "batches are numbered from 1");
-    let closed = |seq| (AtOnce, refusal("CLOSED", seq, "agency 1 has finished"));
-    let conflict = |seq| {
-        (AtOnce, refusal("CONFLICT", seq, &format!("batch {seq} is stored with other bytes")))
-    };
-    let gap = (AtOnce, refusal("GAP", "4", "the lane's next batch is 3"));
-    let again = |n| (AtOnce, receipt(&bodies(n)));
+    let from_one = || malformed("0", "batches are numbered from 1");
+    let no_seq = malformed("-", "seq is not a number");
+    let no_hello = malformed("1", "a numbered batch comes after HELLO");
+    let mixed = format!("2#@0#{}@1#{}", bet(1, 1), bet(2, 1));
     check(vec![
-        (
-            "the next",
-            open,
-            put(3, &mine),
-            (Synced, receipt(&[bodies(2), vec![mine.clone()]].concat())),
-        ),
-        (
-            "leading zeros in its number",
-            open,
-            packet(11, format!("003#{mine}")),
-            (Synced, receipt(&[bodies(2), vec![mine.clone()]].concat())),
-        ),
-        (
-            "after base bets",
-            |central| {
-                after_base(central);
-                central.session(1)
-            },
-            put(3, &mine),
-            (Synced, receipt(&[bodies(2), vec![mine.clone()]].concat())),
-        ),
         ("0: not a list", open, packet(11, "3#1"), corrupt()),
         ("0: not UTF-8, of another id", open, packet(11, b"3#1#@0#2#\xff#"), corrupt()),
-        (
-            "1: no seq",
-            open,
-            packet(11, format!("x#{theirs}")),
-            malformed("-", "seq is not a number"),
-        ),
-        ("1: seq 0, of another id", open, put(0, &theirs), from_one.clone()),
-        ("1: seq 0 in a fenced session", fenced, put(0, &mine), from_one),
         ("0: not UTF-8, before HELLO", new, packet(11, b"3#1#\xff#"), corrupt()),
-        (
-            "1: before HELLO",
-            new,
-            put(1, &mine),
-            malformed("1", "a numbered batch comes after HELLO"),
-        ),
+        ("1: no seq", open, packet(11, format!("x#{theirs}")), no_seq),
+        ("1: seq 0, of another id", open, put(0, &theirs), from_one()),
+        ("1: seq 0 in a fenced session", fenced, put(0, &mine()), from_one()),
+        ("1: before HELLO", new, put(1, &mine()), no_hello),
         ("2: another id, fenced", fenced, put(3, &theirs), other("3")),
         ("2: another id, a repeat", open, put(1, &theirs), other("1")),
         ("2: another id, not valid", open, put(3, "1#@0#2#Ana#"), other("3")),
         ("2: no agency's id", open, put(3, &body(99, &[1])), other("3")),
-        (
-            "2: the first bet's id counts",
-            open,
-            put(4, &format!("2#@0#{}@1#{}", bet(1, 1), bet(2, 1))),
-            gap.clone(),
-        ),
+        ("2: the first bet's id counts", open, put(4, &mixed), gap(4)),
         ("3: fenced, a repeat", fenced, put(1, &bodies(1)[0]), fence("1")),
-        ("3: fenced, not valid", fenced, put(3, invalid), fence("3")),
+        ("3: fenced, not valid", fenced, put(3, INVALID), fence("3")),
         ("3: fenced, of nothing", fenced, put(3, "0#"), fence("3")),
+    ]);
+}
+
+#[test]
+fn a_numbered_batch_is_then_checked_against_the_lane() {
+    let again = |n| (AtOnce, receipt(&bodies(n)));
+    let closed = |seq| (AtOnce, refusal("CLOSED", seq, "agency 1 has finished"));
+    let conflict = |seq| {
+        (AtOnce, refusal("CONFLICT", seq, &format!("batch {seq} is stored with other bytes")))
+    };
+    let day = malformed("3", "bet 0: birth date is not a calendar day YYYY-MM-DD");
+    let nothing = malformed("3", "a batch has at least one bet");
+    let no_body = malformed("3", "the number of bets is not a number");
+    check(vec![
         ("4: a repeat", open, put(1, &bodies(1)[0]), again(1)),
         ("4: a repeat of the last", open, put(2, &bodies(2)[1]), again(2)),
         ("4: a repeat, finished", finished, put(1, &bodies(1)[0]), again(1)),
         ("4: a repeat, drawn", drawn, put(2, &bodies(2)[1]), again(2)),
-        ("4: other bytes", open, put(2, &mine), conflict("2")),
-        ("4: other bytes, finished", finished, put(1, &mine), conflict("1")),
-        ("4: other bytes, not valid", open, put(1, invalid), conflict("1")),
-        ("5: finished", finished, put(3, &mine), closed("3")),
-        ("5: finished, a gap", finished, put(9, &mine), closed("9")),
-        ("5: finished, not valid", finished, put(3, invalid), closed("3")),
-        ("5: drawn", drawn, put(3, &mine), closed("3")),
-        ("6: a gap", open, put(4, &mine), gap.clone()),
-        ("6: a gap, not valid", open, put(4, invalid), gap),
-        (
-            "6: the highest number",
-            open,
-            put(u64::MAX, &mine),
-            (AtOnce, refusal("GAP", "18446744073709551615", "the lane's next batch is 3")),
-        ),
-        ("7: not valid", open, put(3, invalid), malformed("3", day)),
-        ("7: of nothing", open, put(3, "0#"), malformed("3", "a batch has at least one bet")),
-        (
-            "7: no body",
-            open,
-            packet(11, "3#"),
-            malformed("3", "the number of bets is not a number"),
-        ),
+        ("4: other bytes", open, put(2, &mine()), conflict("2")),
+        ("4: other bytes, finished", finished, put(1, &mine()), conflict("1")),
+        ("4: other bytes, not valid", open, put(1, INVALID), conflict("1")),
+        ("5: finished", finished, put(3, &mine()), closed("3")),
+        ("5: finished, a gap", finished, put(9, &mine()), closed("9")),
+        ("5: finished, not valid", finished, put(3, INVALID), closed("3")),
+        ("5: drawn", drawn, put(3, &mine()), closed("3")),
+        ("6: a gap", open, put(4, &mine()), gap(4)),
+        ("6: a gap, not valid", open, put(4, INVALID), gap(4)),
+        ("6: the highest number", open, put(u64::MAX, &mine()), gap(u64::MAX)),
+        ("7: not valid", open, put(3, INVALID), day),
+        ("7: of nothing", open, put(3, "0#"), nothing),
+        ("7: no body", open, packet(11, "3#"), no_body),
     ]);
 }
 
@@ -265,7 +232,7 @@ fn what_else_a_session_may_ask() {
         ("one bet", open, packet(1, bet(1, 1)), out_of_place()),
         ("a base batch", open, batch(1, &[1]), out_of_place()),
         ("a base batch of nothing", open, packet(3, "0#"), out_of_place()),
-        ("a base batch, not UTF-8", open, packet(3, b"\xff#"), (AtOnce, (-1, String::new()))),
+        ("a base batch, not UTF-8", open, packet(3, b"\xff#"), corrupt()),
         ("ready", open, session_ready(1, 2, 4), (Synced, ack())),
         ("ready again", finished, session_ready(1, 2, 4), (AtOnce, ack())),
         ("ready again, drawn", drawn, session_ready(1, 2, 4), (AtOnce, ack())),
