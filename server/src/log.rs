@@ -31,7 +31,9 @@ pub fn start(level: LevelFilter) {
 
 /// Writes several messages, each ended by a line feed, in as few writes as stdout allows.
 pub fn info_lines(messages: &str) {
-    LOGGER.write(Level::Info, messages);
+    if Level::Info <= log::max_level() {
+        LOGGER.write(Level::Info, messages);
+    }
 }
 
 /// Waits briefly for a stdout that is behind. For the end of the program.

@@ -148,7 +148,9 @@ fn the_level_decides_what_is_logged() {
             drop(crate::wire::Wire::connect(port.address()));
             process.wait_for("action: accept");
         } else {
-            drop(crate::stdout::connect_when_it_listens(&port));
+            // What is logged with the group of a record is no exception.
+            let mut wire = crate::stdout::connect_when_it_listens(&port);
+            wire.exchange(&crate::wire::packet(5, "1#"), &crate::wire::ACK);
         }
         process.signal(rustix::process::Signal::TERM);
         let ended = process.end();
