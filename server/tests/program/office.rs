@@ -73,10 +73,10 @@ impl Office {
         Wire::connect(self.address)
     }
 
-    /// The draw id that the server told at its start.
-    pub(crate) fn draw(&self) -> String {
-        let recovered = self.process.seen().iter().find(|line| line.contains("action: recover"));
-        field(recovered.unwrap(), "draw").to_owned()
+    /// A field of what the server said about its ledger at its start.
+    pub(crate) fn recovered(&self, name: &str) -> String {
+        let line = self.process.seen().iter().find(|line| line.contains("action: recover"));
+        field(line.unwrap(), name).to_owned()
     }
 
     /// Ends it in order, after a run in which nothing went wrong.
