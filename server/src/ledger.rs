@@ -58,7 +58,7 @@ pub mod segment;
 
 mod space;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -113,21 +113,19 @@ struct Shared {
     room: Condvar,
     /// Invariant: every record up to here is synced, and its log line is written.
     durable: AtomicU64,
-    /// Bytes queued and not durable, for a look without the lock.
-    queued_bytes: AtomicUsize,
-    queued_bytes_max: usize,
+    /// Whether more may be asked, for a look without the lock.
+    admits: AtomicBool,
 }
 
 impl Ledger {
-    fn new(queue: Queue, durable: Position, queued_bytes_max: usize) -> Self {
+    fn new(queue: Queue, durable: Position) -> Self {
         let shared = Shared {
-            queue: Mutex::new(queue),
             work: Condvar::new(),
             demand: Condvar::new(),
             room: Condvar::new(),
             durable: AtomicU64::new(durable.0),
-            queued_bytes: AtomicUsize::new(0),
-            queued_bytes_max,
+            admits: AtomicBool::new(queue.admits()),
+            queue: Mutex::new(queue),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -146,7 +144,7 @@ impl Ledger {
         let mut queue = self.lock();
         let was_idle = queue.append(record, waiter, log_line)?;
         let (position, spares) = (queue.tail(), queue.spares());
-        self.shared.queued_bytes.store(queue.bytes(), Ordering::Relaxed);
+        self.shared.admits.store(queue.admits(), Ordering::Relaxed);
         drop(queue);
         if was_idle {
             self.shared.work.notify_one();
@@ -169,16 +167,16 @@ impl Ledger {
         Position(self.shared.durable.load(Ordering::Acquire))
     }
 
-    /// Whether there is place in the queue. If not, the waiter is told when there is.
+    /// Whether more may be asked: there is place in the queue, and no spare segment is only being
+    /// prepared that is needed soon. If not, the waiter is told when it may.
     #[must_use]
     pub fn admits(&self, waiter: &mut Waiter) -> bool {
-        let bytes_max = self.shared.queued_bytes_max;
-        if self.shared.queued_bytes.load(Ordering::Relaxed) < bytes_max {
+        if self.shared.admits.load(Ordering::Relaxed) {
             return true;
         }
         // Looking again and asking to be told are one step: no news is lost between them.
         let mut queue = self.lock();
-        let admitted = queue.bytes() < bytes_max;
+        let admitted = queue.admits();
         if !admitted {
             queue.await_admission(waiter);
         }
@@ -220,8 +218,7 @@ impl Ledger {
     fn finish_group(&self, buffer: Vec<u8>) {
         let mut queue = self.lock();
         let (position, waiters) = queue.finish_group(buffer);
-        let admitted = queue.take_admitted(self.shared.queued_bytes_max);
-        self.shared.queued_bytes.store(queue.bytes(), Ordering::Relaxed);
+        let admitted = self.admit(&mut queue);
         // Under the lock: who was not listed because nothing was pending must see it as durable.
         self.shared.durable.store(position.0, Ordering::Release);
         drop(queue);
@@ -231,8 +228,29 @@ impl Ledger {
     }
 
     fn add_prepared(&self, prepared: Prepared) {
-        self.lock().add_prepared(prepared);
+        self.change_room(|queue| queue.add_prepared(prepared));
         self.shared.room.notify_all();
+    }
+
+    /// Notes that there is no room for another spare segment.
+    fn miss_room(&self) {
+        self.change_room(Queue::miss_room);
+    }
+
+    fn change_room(&self, change: impl FnOnce(&mut Queue)) {
+        let mut queue = self.lock();
+        change(&mut queue);
+        let admitted = self.admit(&mut queue);
+        drop(queue);
+        for mailbox in &admitted {
+            mailbox.news();
+        }
+    }
+
+    /// Those who are to be told that they may ask again.
+    fn admit(&self, queue: &mut Queue) -> Vec<Mailbox> {
+        self.shared.admits.store(queue.admits(), Ordering::Relaxed);
+        queue.take_admitted()
     }
 
     fn take_prepared(&self) -> Option<Prepared> {

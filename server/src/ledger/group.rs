@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use super::prepare::Prepared;
+use super::reader::Tail;
 use super::record::Record;
 use super::segment::begin_group;
 use super::space::{NoRoom, Place, Space};
@@ -45,6 +46,9 @@ pub(super) struct Queue {
     next_number: u64,
     tail: Position,
     bytes: usize,
+    bytes_max: usize,
+    /// The last try to prepare a spare segment found no room for it.
+    room_is_missing: bool,
     last_is_mark: bool,
     awaiting_admission: Vec<Mailbox>,
     /// The number of times that those were told: nobody is listed twice in between.
@@ -55,15 +59,18 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(space: Space, next_number: u64, tail: Position, last_is_mark: bool) -> Self {
+    /// A queue that goes on after `tail`, and admits up to `bytes_max`.
+    pub(super) fn new(space: Space, tail: &Tail, position: Position, bytes_max: usize) -> Self {
         Self {
             space,
             groups: VecDeque::new(),
             pending: VecDeque::new(),
-            next_number,
-            tail,
+            next_number: tail.next_group,
+            tail: position,
             bytes: 0,
-            last_is_mark,
+            bytes_max,
+            room_is_missing: false,
+            last_is_mark: tail.ends_with_mark,
             awaiting_admission: Vec::new(),
             admissions: 0,
             prepared: VecDeque::new(),
@@ -139,10 +146,6 @@ impl Queue {
         self.tail
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     pub(super) fn await_admission(&mut self, waiter: &mut Waiter) {
         if waiter.awaits_admission != Some(self.admissions) {
             waiter.awaits_admission = Some(self.admissions);
@@ -150,9 +153,16 @@ impl Queue {
         }
     }
 
-    /// Those who may try again, once the queue is below its limit.
-    pub(super) fn take_admitted(&mut self, bytes_max: usize) -> Vec<Mailbox> {
-        if self.bytes >= bytes_max {
+    /// Whether more may be asked: there is place in the queue, and no spare segment is awaited. Where
+    /// the disk has no room for one, what is asked is to be refused, not to wait.
+    pub(super) fn admits(&self) -> bool {
+        let awaits_spare = self.space.awaits_spare() && !self.room_is_missing;
+        self.bytes < self.bytes_max && !awaits_spare
+    }
+
+    /// Those who may try again, once anybody may.
+    pub(super) fn take_admitted(&mut self) -> Vec<Mailbox> {
+        if !self.admits() {
             return Vec::new();
         }
         self.admissions += 1;
@@ -162,6 +172,12 @@ impl Queue {
     pub(super) fn add_prepared(&mut self, prepared: Prepared) {
         self.prepared.push_back(prepared);
         self.space.spares += 1;
+        self.room_is_missing = false;
+    }
+
+    /// There is no room for another spare segment at present.
+    pub(super) fn miss_room(&mut self) {
+        self.room_is_missing = true;
     }
 
     pub(super) fn take_prepared(&mut self) -> Option<Prepared> {

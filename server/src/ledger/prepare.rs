@@ -124,15 +124,7 @@ impl Preparer {
     /// None that matters to what is stored: a spare segment could not be made. It is tried again.
     pub fn step(&mut self) -> io::Result<Preparation> {
         if self.ledger.spares() < SPARES {
-            return match self.prepare() {
-                Ok(prepared) => {
-                    self.to_fill.push_back(Arc::clone(&prepared.filling));
-                    self.ledger.add_prepared(prepared);
-                    Ok(Preparation::Progress)
-                }
-                Err(error) if is_no_room(&error) => Ok(Preparation::NoRoom),
-                Err(error) => Err(error),
-            };
+            return self.add_spare();
         }
         let Some(filling) = self.to_fill.front() else { return Ok(Preparation::Idle) };
         // A file that cannot be filled serves unfilled. What a failed sync was about may have been a
@@ -143,6 +135,19 @@ impl Preparer {
         Ok(Preparation::Progress)
     }
 
+    fn add_spare(&mut self) -> io::Result<Preparation> {
+        let prepared = match self.prepare() {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.ledger.miss_room();
+                return if is_no_room(&error) { Ok(Preparation::NoRoom) } else { Err(error) };
+            }
+        };
+        self.to_fill.push_back(Arc::clone(&prepared.filling));
+        self.ledger.add_prepared(prepared);
+        Ok(Preparation::Progress)
+    }
+
     /// Steps until the ledger is closed, at a pace that leaves the disk to the committer. For a thread.
     pub fn run(&mut self) {
         let mut had_room = true;
@@ -150,7 +155,7 @@ impl Preparer {
             let step = self.step();
             let go_on = match &step {
                 Ok(Preparation::Idle) => self.ledger.wait_for_demand(Duration::MAX),
-                Ok(Preparation::Progress) => self.ledger.pause(FILL_PAUSE),
+                Ok(Preparation::Progress) => self.ledger.wait_for_demand(FILL_PAUSE),
                 Ok(Preparation::NoRoom) | Err(_) => self.ledger.pause(ROOM_RETRY),
             };
             if !go_on {

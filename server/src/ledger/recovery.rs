@@ -127,8 +127,8 @@ pub fn open_ledger(
     let torn = if tail.end == End::Torn { Some(keep_torn(&*disk, &tail)?) } else { None };
     let (current, left) = rewrite_last(&*disk, &settings.sizes, &tail)?;
     let space = Space::new(settings.sizes, tail.header.segment, left);
-    let queue = Queue::new(space, tail.next_group, Position(records), tail.ends_with_mark);
-    let ledger = Ledger::new(queue, Position(records), settings.queue_bytes_max);
+    let queue = Queue::new(space, &tail, Position(records), settings.queue_bytes_max);
+    let ledger = Ledger::new(queue, Position(records));
     let filling = Arc::clone(&current.filling);
     let preparer =
         Preparer::new(ledger.clone(), Arc::clone(&disk), settings.sizes.segment, filling);

@@ -48,6 +48,9 @@ impl Sizes {
 }
 
 const DRAW_BODY_PER_AGENCY: u32 = 8 + 32;
+/// A segment with less left than this is not gone on in before the segment after the next is there:
+/// many connections may be let in at once.
+const ALMOST_FULL_SIZE: u64 = 2 << 20;
 
 /// The most bytes that a record takes: in a group of its own, with a mark behind it.
 const fn alone(body: u64) -> u64 {
@@ -114,6 +117,11 @@ impl Space {
             self.left -= GROUP_OVERHEAD as u64;
         }
         fits
+    }
+
+    /// Whether a batch may soon find no place though the next spare segment is only being prepared.
+    pub(super) fn awaits_spare(&self) -> bool {
+        self.spares == 0 || self.spares == 1 && self.left < ALMOST_FULL_SIZE
     }
 
     /// Takes bytes of the current segment, if a mark still fits behind them.

@@ -103,6 +103,28 @@ fn who_is_not_admitted_is_told_by_the_group_that_makes_place() {
     }
 }
 
+#[test]
+fn while_a_spare_is_only_being_prepared_one_waits_and_is_not_refused() {
+    let disk = MemoryDisk::new();
+    let Life { ledger, mut preparer, .. } = Life::open_with(&disk, &SETTINGS).unwrap();
+    let mut waiter = Waiter::new(Bell::noting(&disk, "it"));
+    let mut seqs = 1..;
+    let mut append_while_admitted = |waiter: &mut Waiter| {
+        while ledger.admits(waiter) {
+            ledger.append(&batch(1, seqs.next().unwrap(), 60).record(), None, None).unwrap();
+        }
+    };
+    append_while_admitted(&mut waiter);
+    assert_eq!(times_told(&disk, "it"), 0);
+    preparer.step().unwrap();
+    assert_eq!(times_told(&disk, "it"), 1);
+    append_while_admitted(&mut waiter);
+    disk.limit_room(disk.used(), std::io::ErrorKind::StorageFull);
+    preparer.step().unwrap();
+    assert_eq!(times_told(&disk, "it"), 2);
+    assert!(ledger.admits(&mut waiter), "without room it is to be refused, not to wait");
+}
+
 /// Appends from several threads, each of which waits for every record before the next.
 #[test]
 fn no_wake_is_lost_among_threads() {
