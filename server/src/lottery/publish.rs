@@ -23,7 +23,7 @@ const SUMS: &str = "SHA256SUMS";
 /// What the name of a file that is not whole yet ends in.
 const UNFINISHED: &str = ".tmp";
 
-/// Writes the files, unless they are there. Each gets its name only when it is whole and synced;
+/// Writes the files, unless they are there as they were written. Each gets its name only when it is whole and synced;
 /// what an earlier life left unfinished is removed.
 ///
 /// # Errors
@@ -37,9 +37,7 @@ pub fn publish(
     let doing = |what: &str| format!("{what} {}", directory.display());
     fs::create_dir_all(directory).with_context(|| doing("creating"))?;
     remove_unfinished(directory).with_context(|| doing("removing unfinished files in"))?;
-    let agencies = winners.iter().map(|(agency, _)| winners_file(agency));
-    let mut names = agencies.chain([JSON.to_owned(), SUMS.to_owned()]);
-    if names.all(|name| directory.join(name).exists()) {
+    if is_published(directory, winners) {
         return Ok(());
     }
     let mut sums = String::new();
@@ -59,6 +57,23 @@ pub fn publish(
 #[must_use]
 pub fn winners_file(agency: u32) -> String {
     format!("winners-agency-{agency}.csv")
+}
+
+/// Whether every file is there, with the bytes that were summed. One that cannot be read is not.
+fn is_published(directory: &Path, winners: &Winners) -> bool {
+    let agencies = winners.iter().map(|(agency, _)| winners_file(agency));
+    let sums = agencies.chain([JSON.to_owned()]).map(|name| {
+        let mut hashing = Hashing { out: io::sink(), hash: Sha256::new() };
+        io::copy(&mut fs::File::open(directory.join(&name))?, &mut hashing)?;
+        Ok(sum_line(hashing.hash, &name))
+    });
+    let sums: io::Result<String> = sums.collect();
+    let written = fs::read_to_string(directory.join(SUMS));
+    matches!((sums, written), (Ok(sums), Ok(written)) if sums == written)
+}
+
+fn sum_line(hash: Sha256, name: &str) -> String {
+    format!("{}  {name}\n", hex(&hash.finalize()))
 }
 
 fn remove_unfinished(directory: &Path) -> io::Result<()> {
@@ -85,7 +100,7 @@ fn write_file(
         let Hashing { out, hash } = out;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&temporary, directory.join(name))?;
-        let _ = writeln!(sums, "{}  {name}", hex(&hash.finalize()));
+        sums.push_str(&sum_line(hash, name));
         anyhow::Ok(())
     };
     write().with_context(|| format!("writing {name} in {}", directory.display()))

@@ -286,7 +286,7 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn published_results_are_written_again_when_they_are_missing() {
+fn published_results_are_written_again_when_they_are_missing_or_changed() {
     let directory = tempdir().unwrap();
     let office = Office::start(directory.path(), &["--agencies", "2"]);
     let mut wire = office.connect();
@@ -309,6 +309,9 @@ fn published_results_are_written_again_when_they_are_missing() {
         fs::remove_file(published.join(name)).unwrap();
         start();
         assert_eq!(read_files(&published), first, "{name} was removed");
+        fs::write(published.join(name), "somebody else's").unwrap();
+        start();
+        assert_eq!(read_files(&published), first, "{name} was changed");
     }
 }
 
