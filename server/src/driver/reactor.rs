@@ -309,7 +309,8 @@ impl Reactor {
         match self.stage {
             Stage::Serving(_) if self.hub.is_stopping() => {
                 life.enter(Phase::Draining);
-                let until = now + self.hub.limits.drain_time_max;
+                let patience = self.hub.limits.drain_time_max;
+                let until = if life.is_abandoned() { now } else { now + patience };
                 let stage = std::mem::replace(&mut self.stage, Stage::Draining { until });
                 if let Stage::Serving(entrance) = stage {
                     for newcomer in entrance.close() {

@@ -56,7 +56,7 @@ fn a_failed_sync_is_never_answered_and_ends_the_server() {
 
 fn break_storing(driver: &str, inject: &str, said: &str) {
     let directory = tempdir().unwrap();
-    let options = ["--driver", driver, "--drain-timeout", "100ms"];
+    let options = ["--driver", driver, "--drain-timeout", "1h"];
     let Some(process) = start_broken(directory.path(), inject, &options) else { return };
     let office = Office::listening(process);
     let acknowledged = store_until_it_breaks(&mut office.connect());
