@@ -309,8 +309,7 @@ impl Reactor {
         match self.stage {
             Stage::Serving(_) if self.hub.is_stopping() => {
                 life.enter(Phase::Draining);
-                let patience = self.hub.limits.drain_time_max;
-                let until = if life.is_abandoned() { now } else { now + patience };
+                let until = now + self.hub.limits.drain_time_max;
                 let stage = std::mem::replace(&mut self.stage, Stage::Draining { until });
                 if let Stage::Serving(entrance) = stage {
                     for newcomer in entrance.close() {
@@ -319,13 +318,18 @@ impl Reactor {
                 }
                 self.tell_all(Causes::SHUTDOWN);
             }
-            Stage::Draining { until } if until <= now || life.is_abandoned() => {
+            Stage::Draining { until } if until <= now => {
                 let left = self.slots.len();
                 log::warn!("action: drain | result: fail | connections: {left}");
                 self.stage = Stage::Aborting { until: now + ABORT_TIME_MAX };
                 self.tell_all(Causes::ABORT);
             }
             Stage::Serving(_) | Stage::Draining { .. } | Stage::Aborting { .. } => {}
+        }
+        if let Stage::Draining { until } = &mut self.stage
+            && life.is_abandoned()
+        {
+            *until = (*until).min(now + ABANDONED_TIME_MAX);
         }
     }
 
@@ -368,6 +372,8 @@ const EVENTS_PER_ROUND_MAX: usize = 1024;
 /// How long deadlines are not looked at again: what a sweep over many connections may cost. A
 /// deadline can be told that much late.
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+/// How long connections have to be told of the end when what they are owed can never leave.
+const ABANDONED_TIME_MAX: Duration = Duration::from_millis(250);
 /// How long workers have to drop what they hold after the drain time. Only a session that does not
 /// return takes it.
 const ABORT_TIME_MAX: Duration = Duration::from_secs(1);
