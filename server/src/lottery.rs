@@ -277,6 +277,8 @@ impl Office {
         self.record(inner, event, b"", waiter, Some(log_line))?;
         if inner.state.draw() == Draw::Drawing {
             inner.completed_at = Some(self.ledger.await_tail(&mut inner.drawer));
+            // It may be durable by now: then nothing is listed, and nobody else tells the drawer.
+            inner.drawer.mailbox().news();
         }
         Ok(())
     }

@@ -141,6 +141,28 @@ fn without_agencies_nothing_is_drawn() {
     assert_eq!(central.restart().office.draw(), Draw::Open);
 }
 
+/// The record may be durable before the office asks to be told of it: then no group tells the drawer.
+#[test]
+fn the_drawer_is_told_of_the_completing_mark_at_once_and_when_it_is_durable() {
+    let mut central = Central::new(2);
+    let mut client = central.connect();
+    client.send(&ready(1));
+    assert_eq!(central.drawer_told(), 0);
+    client.send(&ready(2));
+    assert_eq!(central.drawer_told(), 1);
+    central.commit();
+    assert_eq!(central.drawer_told(), 2);
+}
+
+#[test]
+fn who_asks_before_its_mark_is_told_busy_however_late_that_leaves() {
+    let mut central = Central::new(1);
+    let mut client = central.connect();
+    client.send(&[batch(1, &[1]), ask(1), ready(1), ask(1)].concat());
+    central.settle();
+    assert_eq!(client.replies(), [ack(), busy(), ack(), winners("#")]);
+}
+
 #[test]
 fn one_agency_draws_by_itself() {
     let mut central = Central::new(1);

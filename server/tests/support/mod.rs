@@ -26,7 +26,7 @@ use bolillero_server::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use bolillero_server::lottery::event::{Replayed, open_body, open_record};
 use bolillero_server::lottery::session::{Lottery, SessionLimits};
 use bolillero_server::lottery::state::{Draw, Terms};
-use bolillero_server::session::{Mailbox, Peer, Service as _};
+use bolillero_server::session::{Mailbox, Peer, Service as _, Wake};
 
 pub(crate) use self::client::Client;
 use self::client::Wakes;
@@ -96,9 +96,23 @@ pub(crate) struct Central {
     preparer: Preparer,
     drawer: Drawer,
     alarm: Arc<Alarm>,
+    bell: Arc<DrawerBell>,
     service: Lottery,
     journal: Journal,
     clients: AtomicUsize,
+}
+
+/// What wakes the drawer, and counts how often.
+struct DrawerBell {
+    alarm: Arc<Alarm>,
+    rung: AtomicUsize,
+}
+
+impl Wake for DrawerBell {
+    fn wake(&self) {
+        self.rung.fetch_add(1, Ordering::Relaxed);
+        self.alarm.wake();
+    }
 }
 
 impl Central {
@@ -137,7 +151,8 @@ impl Central {
         let state = replayed.state.unwrap();
         let draw = state.draw();
         let alarm = Arc::new(Alarm::default());
-        let office = Arc::new(Office::new(state, ledger, Mailbox::new(alarm.clone())));
+        let bell = Arc::new(DrawerBell { alarm: Arc::clone(&alarm), rung: AtomicUsize::new(0) });
+        let office = Arc::new(Office::new(state, ledger, Mailbox::new(bell.clone())));
         let mut drawer = Drawer::new(Arc::clone(&office), shared, setup.draw.clone());
         match &replayed.digests {
             Some(digests) => drawer.resume(digests).unwrap(),
@@ -158,6 +173,7 @@ impl Central {
             preparer,
             drawer,
             alarm,
+            bell,
             service,
             journal,
             clients,
@@ -196,6 +212,11 @@ impl Central {
     /// One step of the committer, on a disk that fails in it.
     pub(crate) fn commit_fails(&mut self) {
         self.committer.step().unwrap_err();
+    }
+
+    /// How often the drawer was told that a draw may be due.
+    pub(crate) fn drawer_told(&self) -> usize {
+        self.bell.rung.load(Ordering::Relaxed)
     }
 
     /// One step of the drawer.
