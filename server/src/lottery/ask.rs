@@ -13,7 +13,7 @@ use bolillero_protocol::message::{
 use bolillero_protocol::tlv::Packet;
 
 use super::owed::{Form, Owed, What};
-use super::state::{By, Refused};
+use super::state::{By, Draw, Refused};
 use super::{Ack, Answer, Office, Put, Ticket};
 use crate::ledger::Waiter;
 use crate::session::{Mailbox, Peer};
@@ -245,6 +245,8 @@ impl Asker {
             return self.refuse(refused, self.form());
         }
         match lane {
+            // Decided now: what this client sends behind it must not change the answer.
+            None if self.office.draw() == Draw::Open => return Owed::at_once(What::Busy),
             None => {}
             Some(lane) if lane.agency != agency => {
                 return self.refuse(other_agency(), self.form());

@@ -25,6 +25,8 @@ pub(super) enum What {
     Welcome(Welcome),
     Receipt(Receipt),
     Refusal(Refused, Form),
+    /// The draw is not even due.
+    Busy,
     /// An agency's winners; a base client is told when they are not known, a session waits.
     Winners {
         agency: u32,
@@ -74,6 +76,7 @@ impl Owed {
             What::AckOfDraw => Reply::Ack.encode(out),
             What::Welcome(welcome) => Reply::Welcome(*welcome).encode(out),
             What::Receipt(receipt) => Reply::Receipt(*receipt).encode(out),
+            What::Busy => Reply::Busy.encode(out),
             What::Refusal(refused, form) => form.refuse(refused, out),
             What::Winners { agency, form } => match (office.winners(), form) {
                 (Some(winners), _) => push_winners(*agency, winners.of(*agency), *form, out),
