@@ -31,13 +31,16 @@ fail() {
     exit 1
 }
 
+# The server logs its address when it is ready, unless it was told to log less.
 address=
+tries=0
 while [ -z "$address" ]; do
     kill -0 "$server" 2>/dev/null || fail "the server did not start" "$run/server.log"
-    address=$(grep 'action: listen' "$run/server.log" >"$run/listen" && field "$run/listen" address) \
-        || sleep 0.05
+    [ "$tries" -lt 400 ] || fail "the server has not logged its address in 20 s" "$run/server.log"
+    tries=$((tries + 1))
+    sleep 0.05
+    address=$(sed -n 's/.*action: listen .*| address: \([^ ]*\).*/\1/p' "$run/server.log")
 done
-rm -f "$run/listen"
 
 echo "server at $address, $agencies agencies, bets from $data"
 begin=$(date +%s%N)
