@@ -14,7 +14,7 @@
 
 use std::fmt;
 
-use crate::chain::parse_hex;
+use crate::chain::{Hex, parse_hex};
 use crate::error::{Corrupt, Malformed};
 
 mod refusal;
@@ -88,7 +88,7 @@ impl DrawId {
 
 impl fmt::Display for DrawId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0).fmt(f)
     }
 }
 

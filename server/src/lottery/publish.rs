@@ -12,6 +12,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
+use bolillero_protocol::chain::Hex;
 use sha2::{Digest as _, Sha256};
 
 use super::state::Terms;
@@ -73,7 +74,7 @@ fn is_published(directory: &Path, winners: &Winners) -> bool {
 }
 
 fn sum_line(hash: Sha256, name: &str) -> String {
-    format!("{}  {name}\n", hex(&hash.finalize()))
+    format!("{}  {name}\n", Hex(&hash.finalize()))
 }
 
 fn remove_unfinished(directory: &Path) -> io::Result<()> {
@@ -143,18 +144,11 @@ fn draw_json(terms: &Terms, winners: &Winners) -> String {
             json,
             "{comma}\n    {{\"agency\": {agency}, \"winners\": {}, \"documents_sha256\": \"{}\"}}",
             digest.winners,
-            hex(&digest.documents_sha256)
+            Hex(&digest.documents_sha256)
         );
     }
     json.push_str("\n  ]\n}\n");
     json
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Hashes what it writes.
