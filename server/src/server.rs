@@ -27,7 +27,7 @@ use crate::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use crate::lottery::event::{Replayed, open_body, open_record};
 use crate::lottery::session::Lottery;
 use crate::lottery::state::{Draw, State, Terms};
-use crate::session::{Mailbox, Service as _, Wake as _};
+use crate::session::{Mailbox, Service as _};
 
 /// The ledger's directory in a data directory.
 pub const LEDGER_DIRECTORY: &str = "ledger";
@@ -101,8 +101,6 @@ impl Central {
             Some(digests) => drawer.resume(digests).map(|()| true)?,
             None => draw == Draw::Drawing && draw_now(&mut drawer, &alarm, &mut committer)?,
         };
-        // It looks once by itself: where a draw that is due had no room, nobody else wakes it.
-        alarm.wake();
         let drawer = (!drawn).then_some(drawer);
         Ok(Self { office, ledger, committer, preparer, drawer, alarm })
     }
