@@ -4,17 +4,17 @@
 //! batch   n#  then for i in 0..n:  @i#  id#  first name#  last name#  document#  birth date#  number#
 //! ```
 //!
-//! [`Batch::validate`] follows that grammar byte by byte, in place, without an allocation per bet.
-//! [`Bets`] reads what was validated before: it looks at shape only, so that a ledger can be read
-//! by rules that have changed since.
-
-use memchr::memmem;
+//! [`Batch::validate`] follows that grammar byte by byte, in place, without an allocation per
+//! bet. [`Bets`] reads what was validated before: it looks at shape only, so that a ledger can
+//! be read by rules that have changed since.
 
 use self::grammar::{birth_date, document, marker, name, number, number_up_to};
+pub use self::stored::{Bets, BetsOn, bets_announced};
 use crate::error::{BetProblem, Malformed};
 use crate::list::{Items, SEPARATOR, parse_number, push_item};
 
 mod grammar;
+mod stored;
 
 /// The most agencies that a draw can have.
 pub const AGENCIES_MAX: u32 = 65_535;
@@ -238,106 +238,6 @@ impl<'a> Cursor<'a> {
             _ if self.left.contains(&SEPARATOR) => Err(problem),
             _ => Err(BetProblem::Missing(name)),
         }
-    }
-}
-
-/// Reads the bets of a batch that was validated before. An item is an error when the shape is broken.
-#[derive(Debug, Clone)]
-pub struct Bets<'a> {
-    items: Items<'a>,
-    bets: u32,
-    index: u32,
-}
-
-impl<'a> Bets<'a> {
-    /// The bets of a body.
-    ///
-    /// # Errors
-    /// [`Malformed`] when it is not a list that begins with a number.
-    pub fn read(body: &'a [u8]) -> Result<Self, Malformed> {
-        let not_a_list = Malformed::Item { item: "the batch", expected: "a list in UTF-8" };
-        let mut items = Items::parse(body).map_err(|_| not_a_list)?;
-        let bets = items.number("the number of bets")?;
-        Ok(Self { items, bets, index: 0 })
-    }
-
-    /// How many bets the batch says it has.
-    #[must_use]
-    pub fn count_announced(&self) -> u32 {
-        self.bets
-    }
-
-    fn read_bet(&mut self) -> Result<Bet<'a>, Malformed> {
-        self.items.next("marker")?;
-        let bet = Bet::read(&mut self.items)?;
-        if self.index + 1 == self.bets {
-            self.items.clone().finish("the last bet")?;
-        }
-        Ok(bet)
-    }
-}
-
-impl<'a> Iterator for Bets<'a> {
-    type Item = Result<Bet<'a>, Malformed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.index == self.bets {
-            return None;
-        }
-        let bet = self.read_bet();
-        self.index = if bet.is_ok() { self.index + 1 } else { self.bets };
-        Some(bet)
-    }
-}
-
-/// Finds the bets on one number in many batches that were validated before.
-///
-/// Few batches hold one, and only those are read bet by bet: of the others it sees that the number's digits and a `#`
-/// are nowhere in them, which is many times faster.
-///
-/// ```
-/// use bolillero_protocol::bet::{BetsOn, Number};
-///
-/// let winning = BetsOn::new(Number::parse("7574").unwrap());
-/// let body = b"2#@0#1#Ana#Paz#30000000#1990-01-01#7574#@1#1#Leo#Sosa#30000001#1990-01-01#33#";
-/// let mut documents = Vec::new();
-/// winning.for_each(body, |bet| documents.push(bet.document))?;
-/// assert_eq!(documents, ["30000000"]);
-/// # Ok::<(), bolillero_protocol::error::Malformed>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct BetsOn {
-    number: Number,
-    digits: memmem::Finder<'static>,
-}
-
-impl BetsOn {
-    /// A search for the bets on `number`, with or without leading zeros.
-    #[must_use]
-    pub fn new(number: Number) -> Self {
-        let digits = format!("{}{}", number.value(), char::from(SEPARATOR));
-        Self { number, digits: memmem::Finder::new(&digits).into_owned() }
-    }
-
-    /// Hands each bet on the number in `body` to `found`, in order.
-    ///
-    /// # Errors
-    /// [`Malformed`] when the body may hold such a bet and its shape is broken.
-    pub fn for_each<'a>(
-        &self,
-        body: &'a [u8],
-        mut found: impl FnMut(Bet<'a>),
-    ) -> Result<(), Malformed> {
-        if self.digits.find(body).is_none() {
-            return Ok(());
-        }
-        for bet in Bets::read(body)? {
-            let bet = bet?;
-            if bet.number() == Some(self.number) {
-                found(bet);
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Events as records of the ledger, and back. The one place that knows both.
 
-use bolillero_protocol::bet::{AGENCIES_MAX, Bets, Number};
+use bolillero_protocol::bet::{AGENCIES_MAX, Number, bets_announced};
 use bolillero_protocol::chain::BodyHash;
 use bolillero_protocol::message::DrawId;
 use byteorder::{BigEndian, ByteOrder};
@@ -109,8 +109,7 @@ fn read_event(record: &Record<'_>) -> Result<Event, ReplayError> {
         Kind::Open => Err(damaged("a second record opens a draw")),
         Kind::Hello => Ok(Event::Hello { agency, epoch }),
         Kind::Batch => {
-            let announced = Bets::read(body).map(|bets| bets.count_announced());
-            if announced != Ok(n) {
+            if bets_announced(body) != Some(n) {
                 return Err(damaged("a batch does not hold what its record says"));
             }
             Ok(Event::Batch { agency, epoch, seq, bets: n, hash: BodyHash::of(body) })
