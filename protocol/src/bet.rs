@@ -4,16 +4,18 @@
 //! batch   n#  then for i in 0..n:  @i#  id#  first name#  last name#  document#  birth date#  number#
 //! ```
 //!
-//! [`Batch::validate`] follows that grammar byte by byte, in place, without an allocation per
-//! bet. [`Bets`] reads what was validated before: it looks at shape only, so that a ledger can
+//! [`Batch::validate`] follows that grammar in place, without an allocation per bet; most bets it knows
+//! at a glance. [`Bets`] reads what was validated before: it looks at shape only, so that a ledger can
 //! be read by rules that have changed since.
 
 use self::grammar::{birth_date, document, marker, name, number, number_up_to};
+use self::plain::Opening;
 pub use self::stored::{Bets, BetsOn, bets_announced};
 use crate::error::{BetProblem, Malformed};
 use crate::list::{Items, SEPARATOR, parse_number, push_item};
 
 mod grammar;
+mod plain;
 mod stored;
 
 /// The most agencies that a draw can have.
@@ -147,10 +149,18 @@ impl<'a> Batch<'a> {
         let mut cursor = Cursor { left: body };
         let bets = cursor.count().ok_or(Malformed::NotANumber("the number of bets"))?;
         let mut agency = 0;
+        let mut opening = None;
         for index in 0..bets {
-            cursor
-                .bet(index, agencies, &mut agency)
-                .map_err(|problem| Malformed::Bet { index, problem })?;
+            match opening.and_then(|opening: Opening<'_>| opening.bet_end(cursor.left)) {
+                Some(left) => cursor.left = left,
+                None => cursor
+                    .bet(index, agencies, &mut agency)
+                    .map_err(|problem| Malformed::Bet { index, problem })?,
+            }
+            opening = match index {
+                0 if bets > 1 => Opening::after_first(body),
+                _ => opening.and_then(Opening::next),
+            };
         }
         if !cursor.left.is_empty() {
             return Err(Malformed::Leftover("the last bet"));

@@ -24,7 +24,6 @@ pub(super) fn marker(bytes: &[u8], index: u32) -> Option<usize> {
 pub(super) fn name(bytes: &[u8]) -> Option<usize> {
     let mut length = 0;
     loop {
-        length += plain_characters(&bytes[length..]);
         match bytes[length..] {
             [] | [SEPARATOR, ..] => break,
             [b' '..=b'~', ..] => length += 1,
@@ -41,28 +40,6 @@ pub(super) fn name(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// How many bytes at the front are ASCII and neither `#` nor a control character. Looks at sixteen at
-/// a time, so it may stop short of the last fifteen.
-#[inline]
-fn plain_characters(bytes: &[u8]) -> usize {
-    const EACH: u128 = u128::MAX / 0xff; // times a byte: sixteen of that byte
-    let mut length = 0;
-    while let Some(sixteen) = bytes[length..].first_chunk() {
-        // A byte's top bit says that it stops here. What a subtraction borrows spoils only bytes after one that does.
-        let word = u128::from_le_bytes(*sixteen);
-        let below = |limit: u8, word: u128| word.wrapping_sub(EACH * u128::from(limit)) & !word;
-        let separator = below(1, word ^ (EACH * u128::from(SEPARATOR)));
-        let delete = below(1, word ^ (EACH * 0x7f));
-        let stops = (below(b' ', word) | separator | delete | word) & (EACH * 0x80);
-        let plain = stops.trailing_zeros() as usize / 8;
-        length += plain;
-        if plain < sixteen.len() {
-            break;
-        }
-    }
-    length
-}
-
 /// What [`name`] is for the characters and the lengths that it does not know.
 #[cold]
 fn unicode_name(bytes: &[u8]) -> Option<usize> {
@@ -72,44 +49,57 @@ fn unicode_name(bytes: &[u8]) -> Option<usize> {
     fits.then_some(length)
 }
 
-/// 1 to 12 digits.
+/// 1 to 12 digits. Nearly all documents have eight.
+#[inline]
 pub(super) fn document(bytes: &[u8]) -> Option<usize> {
-    let whole = if bytes.first_chunk().is_some_and(are_digits) { 8 } else { 0 };
-    let length = whole + bytes[whole..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if let Some((eight, [SEPARATOR, ..])) = bytes.split_first_chunk()
+        && digits(eight, b"00000000").is_some()
+    {
+        return Some(eight.len());
+    }
+    let length = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (1..=DOCUMENT_LENGTH_MAX).contains(&length).then_some(length)
 }
 
 /// `YYYY-MM-DD`, a day of the proleptic Gregorian calendar.
+#[inline]
 pub(super) fn birth_date(bytes: &[u8]) -> Option<usize> {
-    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = bytes.first_chunk::<DATE_LENGTH>()? else {
-        return None;
-    };
-    let digits = [y1, y2, y3, y4, m1, m2, d1, d2];
-    if !are_digits(&digits) {
-        return None;
-    }
-    let two = |tens: u8, ones: u8| u32::from(tens - b'0') * 10 + u32::from(ones - b'0');
+    let date = bytes.first_chunk::<DATE_LENGTH>()?;
+    let [y1, y2, y3, y4, _, m1, m2, _] = digits(date.first_chunk()?, b"0000-00-")?;
+    let [_, _, _, _, _, _, d1, d2] = digits(date.last_chunk()?, b"00-00-00")?;
+    let two = |tens: u8, ones: u8| tens * 10 + ones;
     let (month, day) = (two(m1, m2), two(d1, d2));
-    // Every month has these days, so most dates need no calendar.
-    let plain = (1..=12).contains(&month) && (1..=28).contains(&day);
-    let exists = plain || {
-        let year = i32::try_from(two(y1, y2) * 100 + two(y3, y4)).ok()?;
-        chrono::NaiveDate::from_ymd_opt(year, month, day).is_some()
+    let days = *DAYS_OF_EVERY_YEAR.get(usize::from(month))?;
+    let exists = (1..=days).contains(&day) || {
+        let year = i32::from(two(y1, y2)) * 100 + i32::from(two(y3, y4));
+        chrono::NaiveDate::from_ymd_opt(year, month.into(), day.into()).is_some()
     };
     exists.then_some(DATE_LENGTH)
 }
 
-/// Whether eight bytes are all digits, in one comparison: a digit is what differs from `0` by 9 at most.
+/// How many days each month has at least, from January at 1 on: only 29 February needs a calendar.
+const DAYS_OF_EVERY_YEAR: [u8; 13] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/// The values of the digits that stand where `picture` has `0`; elsewhere must stand what the picture has.
+/// All eight bytes are compared at once.
 #[inline]
-fn are_digits(bytes: &[u8; 8]) -> bool {
-    const EACH: u64 = u64::MAX / 0xff; // times a byte: eight of that byte
-    let differences = u64::from_ne_bytes(*bytes) ^ (EACH * u64::from(b'0'));
-    let over_9 = differences.wrapping_add(EACH * (0x7f - 9)) | differences;
-    over_9 & (EACH * 0x80) == 0
+fn digits(bytes: &[u8; 8], picture: &[u8; 8]) -> Option<[u8; 8]> {
+    const TOP_BITS: u64 = u64::MAX / 0xff * 0x80;
+    // A digit differs from `0` by 9 at most: what is more reaches the byte's top bit, or has it.
+    let reach = picture.map(|byte| if byte == b'0' { 0x7f - 9 } else { 0x7f });
+    let differences = u64::from_le_bytes(*bytes) ^ u64::from_le_bytes(*picture);
+    let over = differences.wrapping_add(u64::from_le_bytes(reach)) | differences;
+    (over & TOP_BITS == 0).then_some(differences.to_le_bytes())
 }
 
-/// A number that can be bet on, with or without leading zeros.
+/// A number that can be bet on, with or without leading zeros. Nine in ten have four digits.
+#[inline]
 pub(super) fn number(bytes: &[u8]) -> Option<usize> {
+    if let Some((four, [SEPARATOR, ..])) = bytes.split_first_chunk::<4>()
+        && four.iter().all(u8::is_ascii_digit)
+    {
+        return Some(four.len());
+    }
     number_up_to(bytes, u32::from(NUMBER_MAX)).map(|(length, _)| length)
 }
 
