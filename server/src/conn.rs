@@ -98,7 +98,9 @@ pub struct Connection {
     /// The socket took all, last time.
     writable: bool,
     broken: bool,
-    /// The peer sends no more.
+    /// The peer's end has arrived, and stands behind the bytes that are not read yet.
+    ended: bool,
+    /// The peer's end was read.
     eof: bool,
     /// The session takes no bytes now.
     held: bool,
@@ -154,6 +156,7 @@ impl Connection {
             readable: false,
             writable: true,
             broken: false,
+            ended: false,
             eof: false,
             held: false,
             arrived: None,
@@ -209,6 +212,7 @@ impl Connection {
         self.readable |= causes.has(Causes::READABLE);
         self.writable |= causes.has(Causes::WRITABLE);
         self.broken |= causes.has(Causes::BROKEN);
+        self.ended |= causes.has(Causes::ENDED);
         if causes.has(Causes::SHUTDOWN) && self.arrived.is_none() {
             self.note_what_has_arrived()?;
         }
@@ -277,7 +281,12 @@ impl Connection {
                 self.eof = true;
                 self.hand_in(Input::Eof);
             }
-            Ok(count) => self.take(&means.scratch.input[..count]),
+            Ok(count) => {
+                // What comes after this is told by another edge, the peer's end included. One that
+                // was told already stands behind these bytes.
+                self.readable = count == READ_BYTES_MAX || self.ended || self.broken;
+                self.take(&means.scratch.input[..count]);
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return Err(Ending::Reset),

@@ -9,6 +9,8 @@ impl Causes {
     pub const NONE: Self = Self(0);
     /// The socket may have bytes, or its end.
     pub const READABLE: Self = Self(1);
+    /// The peer sends no more than what has arrived.
+    pub const ENDED: Self = Self(1 << 7);
     /// The socket may take bytes.
     pub const WRITABLE: Self = Self(1 << 1);
     /// The socket is beyond use in both directions, apart from bytes that had arrived.

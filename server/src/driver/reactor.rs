@@ -354,6 +354,9 @@ fn causes(event: &Event) -> Causes {
     if event.is_readable() || event.is_read_closed() || broken {
         causes = causes.and(Causes::READABLE);
     }
+    if event.is_read_closed() || broken {
+        causes = causes.and(Causes::ENDED);
+    }
     if event.is_writable() || broken {
         causes = causes.and(Causes::WRITABLE);
     }
