@@ -9,6 +9,7 @@ mod schedule;
 mod slot;
 mod slots;
 mod threads;
+mod workers;
 
 use std::io;
 use std::net::TcpListener;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use self::hub::Runner;
 use self::reactor::Reactor;
+use self::workers::Workers;
 use crate::lifecycle::Lifecycle;
 pub use crate::limits::Limits;
 use crate::session::Service;
@@ -55,7 +57,7 @@ pub fn run(
     let descriptors_each = if driver == Driver::Threads { 2 } else { 1 };
     let limits = limits.fitted(descriptors_each)?;
     let runner = match driver {
-        Driver::Pool => Runner::pool(limits.workers),
+        Driver::Pool => Runner::Pool(Workers::new(limits.workers)),
         Driver::Events => Runner::Reactor,
         Driver::Threads => Runner::Threads,
     };

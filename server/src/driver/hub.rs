@@ -1,17 +1,15 @@
 //! What the threads of one driver share: where a turn goes that nobody owns, and what the reactor
 //! is told.
 
-use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::{Registry, Token, Waker};
-use threadpool::ThreadPool;
 
 use super::alarm::Alarm;
-use super::slot::{Outcome, Slot};
+use super::slot::Slot;
+use super::workers::Workers;
 use super::{Limits, threads};
-use crate::conn::Scratch;
 
 /// Shared by the reactor, the workers and, through the slots, by every thread with a mailbox.
 pub(super) struct Hub {
@@ -26,8 +24,8 @@ pub(super) struct Hub {
 
 /// Where turns run.
 pub(super) enum Runner {
-    /// On a fixed number of workers.
-    Pool(ThreadPool),
+    /// On the reactor's own thread while that is soon done, else on a fixed number of workers.
+    Pool(Workers),
     /// On the reactor's own thread.
     Reactor,
     /// Each connection on its own thread.
@@ -37,7 +35,7 @@ pub(super) enum Runner {
 /// News for the reactor from other threads.
 #[derive(Default)]
 pub(super) struct Inbox {
-    /// To be turned by the reactor.
+    /// To be turned.
     pub(super) ready: Vec<Arc<Slot>>,
     /// Closed by another thread.
     pub(super) closed: Vec<Token>,
@@ -58,23 +56,18 @@ impl Hub {
         Self { limits, runner, alarm, registry, waker, inbox, stopping }
     }
 
-    /// Brings a slot, whose turn the caller owns, to where it is turned.
-    pub(super) fn hand_over(self: Arc<Self>, slot: Arc<Slot>) {
-        match &self.runner {
-            Runner::Pool(pool) => {
-                let hub = Arc::clone(&self);
-                pool.execute(move || work(hub, slot));
-            }
-            Runner::Reactor => {
-                let mut inbox = self.lock();
-                inbox.ready.push(slot);
-                let first = inbox.ready.len() == 1;
-                drop(inbox);
-                if first {
-                    self.wake_reactor();
-                }
-            }
-            Runner::Threads => threads::ring(&slot),
+    /// Brings a slot, whose turn the caller owns, to where it is turned. Under `pool` the reactor
+    /// decides who turns it.
+    pub(super) fn hand_over(&self, slot: Arc<Slot>) {
+        if let Runner::Threads = self.runner {
+            return threads::ring(&slot);
+        }
+        let mut inbox = self.lock();
+        inbox.ready.push(slot);
+        let first = inbox.ready.len() == 1;
+        drop(inbox);
+        if first {
+            self.wake_reactor();
         }
     }
 
@@ -109,26 +102,15 @@ impl Hub {
         self.stopping.load(Ordering::Acquire)
     }
 
+    /// The workers, under `pool`.
+    pub(super) fn workers(&self) -> Option<&Workers> {
+        match &self.runner {
+            Runner::Pool(workers) => Some(workers),
+            Runner::Reactor | Runner::Threads => None,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Runner {
-    pub(super) fn pool(workers: usize) -> Self {
-        let pool = threadpool::Builder::new().num_threads(workers).thread_name("worker".into());
-        Self::Pool(pool.build())
-    }
-}
-
-/// A worker's job: one slot's turn.
-fn work(hub: Arc<Hub>, slot: Arc<Slot>) {
-    thread_local! {
-        static SCRATCH: RefCell<Scratch> = RefCell::default();
-    }
-    match SCRATCH.with_borrow_mut(|scratch| slot.run(&hub, scratch)) {
-        Outcome::Rest => {}
-        Outcome::Again => hub.hand_over(slot),
-        Outcome::Closed => hub.report_closed(slot.token),
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Reactor {
     hub: Arc<Hub>,
     stage: Stage,
     slots: Slots,
-    /// Slots this thread owns and is to turn, under `events`.
+    /// Slots this thread owns, to be turned by it or brought to the workers together.
     ready: VecDeque<Arc<Slot>>,
     scratch: Scratch,
     /// Swapped with the hub's, so that neither is allocated anew.
@@ -98,8 +98,8 @@ impl Reactor {
             self.turn_ready();
             self.sweep();
         }
-        if let (true, Runner::Pool(pool)) = (self.slots.is_empty(), &self.hub.runner) {
-            pool.join();
+        if let (true, Some(workers)) = (self.slots.is_empty(), self.hub.workers()) {
+            workers.join();
         }
         Ok(())
     }
@@ -152,15 +152,23 @@ impl Reactor {
 
     fn hand_over(&mut self, slot: Arc<Slot>) {
         match self.hub.runner {
-            Runner::Reactor => self.ready.push_back(slot),
-            Runner::Pool(_) | Runner::Threads => Arc::clone(&self.hub).hand_over(slot),
+            Runner::Reactor | Runner::Pool(_) => self.ready.push_back(slot),
+            Runner::Threads => self.hub.hand_over(slot),
         }
     }
 
     /// One turn for each that is ready now. Who becomes ready meanwhile comes after the next look
-    /// at the sockets.
+    /// at the sockets. Under `pool` workers are called for what is left when that takes longer than
+    /// it takes to wake somebody.
     fn turn_ready(&mut self) {
-        for _ in 0..self.ready.len() {
+        let begin = Instant::now();
+        for turned in 0..self.ready.len() {
+            if turned > 0
+                && let Some(workers) = self.hub.workers()
+                && begin.elapsed() > ALONE_TIME_MAX
+            {
+                return workers.take(self.ready.drain(..), &self.hub);
+            }
             let Some(slot) = self.ready.pop_front() else { return };
             match slot.run(&self.hub, &mut self.scratch) {
                 Outcome::Rest => {}
@@ -372,6 +380,8 @@ const WAKE: Token = Token(usize::MAX);
 const DOOR_FIRST: usize = usize::MAX / 2;
 /// How many events one look at the sockets brings.
 const EVENTS_PER_ROUND_MAX: usize = 1024;
+/// How long the reactor turns connections before it calls workers for the others.
+const ALONE_TIME_MAX: Duration = Duration::from_micros(100);
 /// How long deadlines are not looked at again: what a sweep over many connections may cost. A
 /// deadline can be told that much late.
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
