@@ -257,9 +257,19 @@ impl Ledger {
         self.lock().take_prepared()
     }
 
-    /// Blocks the preparer for `time_max`, or until spare segments are missing. False: the ledger ends.
+    /// Has the preparer look at how far segments are filled.
+    fn demand_filling(&self) {
+        self.lock().filling_is_due = true;
+        self.shared.demand.notify_one();
+    }
+
+    /// Blocks the preparer for `time_max`, or until spare segments are missing or a piece is to be
+    /// filled. False: the ledger ends.
     fn wait_for_demand(&self, time_max: Duration) -> bool {
-        let rests = |queue: &mut Queue| queue.spares() >= SPARES && !queue.is_closed();
+        let rests = |queue: &mut Queue| {
+            let filling_is_due = std::mem::take(&mut queue.filling_is_due);
+            queue.spares() >= SPARES && !filling_is_due && !queue.is_closed()
+        };
         self.wait_while(&self.shared.demand, time_max, rests)
     }
 

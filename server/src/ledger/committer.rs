@@ -132,13 +132,16 @@ impl Committer {
         let Group { number, mut buffer, log_lines, .. } = group;
         seal_group(&mut buffer, number);
         let end = self.current.offset + buffer.len() as u64;
-        self.current.filling.claim(end);
+        let filling_is_due = self.current.filling.claim(end);
         let Current { segment, file, offset, .. } = &mut self.current;
         file.write_at(*offset, &buffer).map_err(failed(|| {
             format!("writing group {number} at offset {offset} of segment {segment}")
         }))?;
         file.sync().map_err(failed(|| format!("syncing group {number}, segment {segment},")))?;
         *offset = end;
+        if filling_is_due {
+            self.ledger.demand_filling();
+        }
         if !log_lines.is_empty() {
             (self.log_lines)(&log_lines);
         }

@@ -54,6 +54,8 @@ pub(super) struct Queue {
     /// The number of times that those were told: nobody is listed twice in between.
     admissions: u64,
     prepared: VecDeque<Prepared>,
+    /// The preparer has to look at how far segments are filled.
+    pub(super) filling_is_due: bool,
     closed: bool,
     spare_buffer: Vec<u8>,
 }
@@ -74,6 +76,7 @@ impl Queue {
             awaiting_admission: Vec::new(),
             admissions: 0,
             prepared: VecDeque::new(),
+            filling_is_due: false,
             closed: false,
             spare_buffer: Vec::new(),
         }

@@ -1,8 +1,10 @@
 //! Prepares segments ahead of use: allocates them, and fills them with zeros piece by piece.
 //!
-//! A sync into filled space has no metadata to write, which makes it faster. But an eager filler
-//! would compete with the syncs that bets wait for, so it works in pieces with a sync and a pause
-//! after each. A segment that is not filled yet serves as well.
+//! A sync into filled space has no metadata to write, which makes it faster. But filling competes
+//! with the syncs that bets wait for, most of all in the file that they sync, whose metadata it
+//! changes. So the next segment is filled while the current one is used, a small piece for each as
+//! much that is stored; in the current one it is done only when it is quiet. A segment that is not
+//! filled serves as well.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,10 +17,14 @@ use super::disk::{Disk, File, is_no_room};
 
 /// How many spare segments are kept: one as the reserve, one to go on in.
 pub const SPARES: u32 = 2;
-/// How much is filled at once.
+/// How much is filled at once when it is quiet.
 pub const FILL_PIECE: usize = 1 << 20;
+/// How much is filled at once while bets are stored, for each as much of them.
+const FILL_PIECE_BESIDE: usize = 128 << 10;
 /// How long the filler leaves the disk alone after each piece.
-const FILL_PAUSE: Duration = Duration::from_millis(5);
+const FILL_PAUSE: Duration = Duration::from_micros(500);
+/// It is quiet when nothing was stored for so long.
+const QUIET_TIME: Duration = Duration::from_millis(1);
 /// How long until room is looked for again.
 const ROOM_RETRY: Duration = Duration::from_secs(1);
 /// How far ahead of the committer a filler goes on that it has caught up with.
@@ -49,28 +55,43 @@ pub(super) struct Filling {
     file: Arc<dyn File>,
     size: u64,
     level: AtomicU64,
+    /// Where the committer's last write ends; 0 before the first.
+    used: AtomicU64,
     /// Held while a piece is written, and while the level is raised over the filler's head.
     writing: Mutex<()>,
 }
 
 impl Filling {
     pub(super) fn new(file: Arc<dyn File>, level: u64, size: u64) -> Arc<Self> {
-        Arc::new(Self { file, size, level: AtomicU64::new(level), writing: Mutex::new(()) })
+        let (level, used) = (AtomicU64::new(level), AtomicU64::new(level));
+        Arc::new(Self { file, size, level, used, writing: Mutex::new(()) })
     }
 
     /// Makes sure that the committer may write up to `end`. A filler that is not that far goes on
-    /// some way ahead of it; what lies between stays unfilled.
-    pub(super) fn claim(&self, end: u64) {
+    /// some way ahead of it; what lies between stays unfilled. Says whether another piece of the next
+    /// segment is due.
+    pub(super) fn claim(&self, end: u64) -> bool {
         if end > self.level.load(Ordering::Acquire) {
             let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
             self.level.fetch_max(end + SKIP_SIZE, Ordering::AcqRel);
         }
+        let before = self.used.swap(end, Ordering::Relaxed);
+        let pieces = |size: u64| size / FILL_PIECE_BESIDE as u64;
+        pieces(before) != pieces(end)
+    }
+
+    fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn level(&self) -> u64 {
+        self.level.load(Ordering::Acquire)
     }
 
     /// Fills one more piece. False when there is nothing left to do.
     fn fill_piece(&self, zeros: &[u8]) -> io::Result<bool> {
         let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let level = self.level.load(Ordering::Acquire);
+        let level = self.level();
         if level >= self.size {
             return Ok(false);
         }
@@ -100,8 +121,8 @@ pub struct Preparer {
     ledger: Ledger,
     disk: Arc<dyn Disk>,
     segment_size: u64,
-    /// What is to be filled, in the order in which it will be used.
-    to_fill: VecDeque<Arc<Filling>>,
+    /// The segment in use, and the spare ones in the order in which they will be.
+    fillings: VecDeque<Arc<Filling>>,
     zeros: Vec<u8>,
     /// Makes the temporary names different.
     count: u64,
@@ -115,10 +136,11 @@ impl Preparer {
         current: Arc<Filling>,
     ) -> Self {
         let zeros = vec![0; FILL_PIECE];
-        Self { ledger, disk, segment_size, to_fill: VecDeque::from([current]), zeros, count: 0 }
+        Self { ledger, disk, segment_size, fillings: VecDeque::from([current]), zeros, count: 0 }
     }
 
-    /// Allocates a spare segment if one is missing, else fills a piece.
+    /// Allocates a spare segment if one is missing, else fills a piece of the next segment if one is
+    /// due, else of the current one.
     ///
     /// # Errors
     /// None that matters to what is stored: a spare segment could not be made. It is tried again.
@@ -126,13 +148,28 @@ impl Preparer {
         if self.ledger.spares() < SPARES {
             return self.add_spare();
         }
-        let Some(filling) = self.to_fill.front() else { return Ok(Preparation::Idle) };
+        self.forget_used();
         // A file that cannot be filled serves unfilled. What a failed sync was about may have been a
         // group: the committer's handle is told of it too.
-        if !filling.fill_piece(&self.zeros).unwrap_or(false) {
-            self.to_fill.pop_front();
+        let filled = match self.due() {
+            Some(next) => next.fill_piece(&self.zeros[..FILL_PIECE_BESIDE]),
+            None => self.fillings[0].fill_piece(&self.zeros),
+        };
+        Ok(if filled.unwrap_or(false) { Preparation::Progress } else { Preparation::Idle })
+    }
+
+    /// The segment in use comes first.
+    fn forget_used(&mut self) {
+        while self.fillings.get(1).is_some_and(|next| next.used() > 0) {
+            self.fillings.pop_front();
         }
-        Ok(Preparation::Progress)
+    }
+
+    /// The next segment, while it is filled less far than the current one is used.
+    fn due(&self) -> Option<&Filling> {
+        let next = self.fillings.get(1)?;
+        let due = next.level() < self.fillings[0].used().min(next.size);
+        due.then_some(&**next)
     }
 
     fn add_spare(&mut self) -> io::Result<Preparation> {
@@ -143,7 +180,7 @@ impl Preparer {
                 return if is_no_room(&error) { Ok(Preparation::NoRoom) } else { Err(error) };
             }
         };
-        self.to_fill.push_back(Arc::clone(&prepared.filling));
+        self.fillings.push_back(Arc::clone(&prepared.filling));
         self.ledger.add_prepared(prepared);
         Ok(Preparation::Progress)
     }
@@ -155,13 +192,31 @@ impl Preparer {
             let step = self.step();
             let go_on = match &step {
                 Ok(Preparation::Idle) => self.ledger.wait_for_demand(Duration::MAX),
-                Ok(Preparation::Progress) => self.ledger.wait_for_demand(FILL_PAUSE),
+                Ok(Preparation::Progress) => self.ledger.pause(FILL_PAUSE),
                 Ok(Preparation::NoRoom) | Err(_) => self.ledger.pause(ROOM_RETRY),
             };
-            if !go_on {
+            if !go_on || !self.wait_for_work() {
                 return;
             }
             had_room = log_room(&step, had_room);
+        }
+    }
+
+    /// Blocks until a spare segment is missing, a piece of the next one is due, or it is quiet. False:
+    /// the ledger ends.
+    fn wait_for_work(&mut self) -> bool {
+        loop {
+            self.forget_used();
+            let used = self.fillings[0].used();
+            if self.ledger.spares() < SPARES || self.due().is_some() {
+                return true;
+            }
+            if !self.ledger.wait_for_demand(QUIET_TIME) {
+                return false;
+            }
+            if self.fillings[0].used() == used {
+                return true;
+            }
         }
     }
 
