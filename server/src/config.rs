@@ -17,6 +17,7 @@ use log::LevelFilter;
 use crate::args::ServeArgs;
 use crate::driver::Driver;
 use crate::ledger::Sizes;
+use crate::ledger::committer::Pace;
 use crate::limits::Limits;
 use crate::lottery::session::SessionLimits;
 
@@ -58,8 +59,8 @@ pub struct Config {
     pub ledger_queue_bytes_max: usize,
     /// Bytes of a ledger file.
     pub segment_size: u64,
-    /// How long after the last group a mark is written.
-    pub mark_delay: Duration,
+    /// How long the committer waits for what.
+    pub pace: Pace,
     /// How long the draw's answers wait after its log line.
     pub announce_delay: Duration,
     /// What is logged.
@@ -98,7 +99,10 @@ impl Config {
             session: session_limits(args)?,
             ledger_queue_bytes_max: size_flag("ledger-queue", &args.ledger_queue)?,
             segment_size: size_flag("segment-size", &args.segment_size)?,
-            mark_delay: time_flag("mark-delay", &args.mark_delay)?,
+            pace: Pace {
+                mark_delay: time_flag("mark-delay", &args.mark_delay)?,
+                linger_time_max: time_flag("linger-max", &args.linger_max)?,
+            },
             announce_delay: time_flag("announce-delay", &args.announce_delay)?,
             log_level,
             log_level_name,
@@ -450,6 +454,7 @@ mod tests {
             ("--drain-timeout", &["x", "5"]),
             ("--busy-delay", &["x"]),
             ("--mark-delay", &["x"]),
+            ("--linger-max", &["x", "1"]),
             ("--announce-delay", &["x", "1e9s"]),
             ("--log-level", &["loud", "5"]),
         ] {

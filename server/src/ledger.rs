@@ -142,11 +142,11 @@ impl Ledger {
         log_line: Option<std::fmt::Arguments<'_>>,
     ) -> Result<Position, NoRoom> {
         let mut queue = self.lock();
-        let was_idle = queue.append(record, waiter, log_line)?;
+        let is_awaited = queue.append(record, waiter, log_line)?;
         let (position, spares) = (queue.tail(), queue.spares());
         self.shared.admits.store(queue.admits(), Ordering::Relaxed);
         drop(queue);
-        if was_idle {
+        if is_awaited {
             self.shared.work.notify_one();
         }
         if spares < SPARES {
@@ -208,6 +208,19 @@ impl Ledger {
     /// Spare segments that nothing is placed in yet.
     fn spares(&self) -> u32 {
         self.lock().spares()
+    }
+
+    /// Blocks the committer until the next group has what can be expected of it, at most for
+    /// `time_max`.
+    fn linger(&self, time_max: Duration) {
+        let lingers = |queue: &mut Queue| {
+            queue.lingers = !queue.is_gathered();
+            queue.lingers
+        };
+        match self.shared.work.wait_timeout_while(self.lock(), time_max, lingers) {
+            Ok((mut queue, _)) => queue.lingers = false,
+            Err(_) => die("the ledger's queue"),
+        }
     }
 
     fn take_group(&self) -> Option<Group> {

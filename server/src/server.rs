@@ -114,8 +114,8 @@ impl Central {
         log::info!("action: listen | result: success | service: {name} | address: {address}");
         life.enter(Phase::Serving);
         let mut crew = Crew::new(life);
-        let mark_delay = config.mark_delay;
-        crew.start("committer", move || Ok(committer.run(mark_delay)?));
+        let pace = config.pace;
+        crew.start("committer", move || Ok(committer.run(&pace)?));
         if let Some(mut drawer) = drawer {
             let alarm = Arc::clone(&alarm);
             crew.start("drawer", move || Ok(drawer.run(&alarm)?));

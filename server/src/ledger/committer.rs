@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bolillero_protocol::message::DrawId;
 use thiserror::Error;
@@ -52,6 +52,16 @@ pub(super) struct Current {
     pub(super) offset: u64,
 }
 
+/// How long a committer waits for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Without anything to write, until a mark is written: then damage to the group before it is
+    /// not taken for a tear.
+    pub mark_delay: Duration,
+    /// For more to write at once, and never longer than the last sync took. 0: not at all.
+    pub linger_time_max: Duration,
+}
+
 /// Writes the lines of a group, each ended by a line feed, to the log.
 pub type LogLines = Box<dyn FnMut(&str) + Send>;
 
@@ -93,23 +103,32 @@ impl Committer {
         Ok(Step::Committed)
     }
 
-    /// Commits what is queued until the ledger is closed. For a thread.
-    ///
-    /// Where nothing comes for `mark_delay` after a group, and at the end, a mark is written: then
-    /// damage to that group is not taken for a tear.
+    /// Commits what is queued until the ledger is closed, and ends it with a mark. For a thread.
     ///
     /// # Errors
     /// [`CommitError`] of the first step that failed.
-    pub fn run(&mut self, mark_delay: Duration) -> Result<(), CommitError> {
+    pub fn run(&mut self, pace: &Pace) -> Result<(), CommitError> {
         loop {
-            let work = self.wait_for_work(mark_delay);
+            let work = self.wait_for_work(pace.mark_delay);
             if work != Work::Group {
                 self.ledger.mark();
             }
-            while self.step()? == Step::Committed {}
+            self.commit_all(pace.linger_time_max)?;
             if work == Work::Closed {
                 return Ok(());
             }
+        }
+    }
+
+    /// Those who are told of a group are often back with their next record before another sync would
+    /// be over. Waiting for them spares them that sync, and costs no more than one.
+    fn commit_all(&mut self, linger_time_max: Duration) -> Result<(), CommitError> {
+        loop {
+            let begin = Instant::now();
+            if self.step()? == Step::Idle {
+                return Ok(());
+            }
+            self.ledger.linger(begin.elapsed().min(linger_time_max));
         }
     }
 

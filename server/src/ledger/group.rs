@@ -12,6 +12,8 @@ use super::space::{NoRoom, Place, Space};
 use super::{Position, Waiter};
 use crate::session::Mailbox;
 
+/// A group of this many bytes is worth a sync of its own: it is not kept waiting for more.
+const GATHERED_ENOUGH: usize = 64 << 10;
 /// A buffer larger than this is not kept for the next group.
 const BUFFER_KEPT_MAX: usize = 1 << 20;
 
@@ -31,6 +33,7 @@ pub(super) struct Group {
 struct Pending {
     number: u64,
     end: Position,
+    records: u64,
     bytes: usize,
     waiters: Vec<Mailbox>,
 }
@@ -47,6 +50,12 @@ pub(super) struct Queue {
     tail: Position,
     bytes: usize,
     bytes_max: usize,
+    /// How many records were taken by the committer, those of the past included.
+    taken: Position,
+    /// With how many records the next group has what can be expected of it.
+    expected: u64,
+    /// The committer waits for that many, and is not to be woken for fewer.
+    pub(super) lingers: bool,
     /// The last try to prepare a spare segment found no room for it.
     room_is_missing: bool,
     last_is_mark: bool,
@@ -71,6 +80,9 @@ impl Queue {
             tail: position,
             bytes: 0,
             bytes_max,
+            taken: position,
+            expected: 0,
+            lingers: false,
             room_is_missing: false,
             last_is_mark: tail.ends_with_mark,
             awaiting_admission: Vec::new(),
@@ -82,7 +94,7 @@ impl Queue {
         }
     }
 
-    /// Appends a record; says whether there was nothing to write before.
+    /// Appends a record; says whether the committer is to be woken for it.
     pub(super) fn append(
         &mut self,
         record: &Record<'_>,
@@ -107,11 +119,12 @@ impl Queue {
         }
         let pending = self.pending.back_mut().expect("each group has its pending part");
         pending.end = self.tail;
+        pending.records += 1;
         pending.bytes += record.size();
         if let Some(waiter) = waiter {
             pending.list(waiter);
         }
-        Ok(was_idle)
+        Ok(if self.lingers { self.is_gathered() } else { was_idle })
     }
 
     pub(super) fn mark(&mut self) -> bool {
@@ -130,14 +143,26 @@ impl Queue {
         self.tail
     }
 
+    /// Takes the group that is to be written next.
     pub(super) fn take_group(&mut self) -> Option<Group> {
-        self.groups.pop_front()
+        let group = self.groups.pop_front()?;
+        let behind = self.pending.len() - 1 - self.groups.len();
+        self.taken = self.pending[behind].end;
+        Some(group)
+    }
+
+    /// Whether there is nothing to be gained by waiting for more to write at once.
+    pub(super) fn is_gathered(&self) -> bool {
+        let bytes = self.groups.front().map_or(0, |group| group.buffer.len());
+        self.tail.0 - self.taken.0 >= self.expected || bytes >= GATHERED_ENOUGH || self.closed
     }
 
     /// The group taken last is durable: how far the ledger is now, and who is to be told.
     pub(super) fn finish_group(&mut self, mut buffer: Vec<u8>) -> (Position, Vec<Mailbox>) {
         let pending = self.pending.pop_front().expect("a group was taken");
         self.bytes -= pending.bytes;
+        // Who is told now may be back with the next record soon, beside those who came meanwhile.
+        self.expected = pending.records + (self.tail.0 - self.taken.0);
         if buffer.capacity() <= BUFFER_KEPT_MAX {
             buffer.clear();
             self.spare_buffer = buffer;
@@ -215,7 +240,8 @@ impl Queue {
         begin_group(&mut buffer);
         let segment = self.space.segment;
         self.groups.push_back(Group { number, segment, buffer, log_lines: String::new() });
-        self.pending.push_back(Pending { number, end: self.tail, bytes: 0, waiters: Vec::new() });
+        let waiters = Vec::new();
+        self.pending.push_back(Pending { number, end: self.tail, records: 0, bytes: 0, waiters });
     }
 }
 
@@ -225,5 +251,72 @@ impl Pending {
             waiter.listed_in = self.number;
             self.waiters.push(waiter.mailbox.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bolillero_protocol::message::DrawId;
+
+    use super::*;
+    use crate::ledger::record::Kind;
+    use crate::ledger::segment::{End, SegmentHeader};
+    use crate::ledger::space::Sizes;
+
+    fn queue() -> Queue {
+        let sizes = Sizes { segment: 1 << 20, batch_body_max: 1 << 16, agencies: 1 };
+        let mut space = Space::new(sizes, 1, sizes.segment);
+        space.spares = 2;
+        let header = SegmentHeader { segment: 1, first_group: 1, draw: DrawId([1; 8]) };
+        let tail =
+            Tail { header, offset: 36, next_group: 1, ends_with_mark: true, end: End::Clean };
+        Queue::new(space, &tail, Position(7), 1 << 20)
+    }
+
+    /// Appends a batch; says whether the committer is woken.
+    fn append(queue: &mut Queue, size: usize) -> bool {
+        let body = &vec![b'1'; size];
+        let record = Record { kind: Kind::Batch, agency: 1, epoch: 1, seq: 1, n: 1, body };
+        queue.append(&record, None, None).expect("there is room")
+    }
+
+    fn commit(queue: &mut Queue, meanwhile: usize) {
+        let group = queue.take_group().expect("a group was appended to");
+        for _ in 0..meanwhile {
+            append(queue, 10);
+        }
+        queue.finish_group(group.buffer);
+    }
+
+    #[test]
+    fn a_committer_lingers_for_those_it_told_and_those_who_came_meanwhile() {
+        let mut queue = queue();
+        assert!(queue.is_gathered(), "nothing is expected of a new ledger");
+        assert!(append(&mut queue, 10), "who rests is woken by the first");
+        append(&mut queue, 10);
+        commit(&mut queue, 1);
+        // Two were told and one came: three are expected.
+        assert!(!queue.is_gathered());
+        queue.lingers = true;
+        assert_eq!([append(&mut queue, 10), append(&mut queue, 10)], [false, true]);
+        queue.lingers = false;
+        commit(&mut queue, 0);
+        assert_eq!(queue.expected, 3);
+    }
+
+    #[test]
+    fn a_committer_lingers_for_no_more_than_is_worth_a_sync() {
+        let mut queue = queue();
+        for _ in 0..9 {
+            append(&mut queue, 10);
+        }
+        commit(&mut queue, 0);
+        queue.lingers = true;
+        assert!(!append(&mut queue, 10));
+        assert!(append(&mut queue, GATHERED_ENOUGH), "one large record is enough");
+        commit(&mut queue, 0);
+        assert!(!queue.is_gathered());
+        queue.close();
+        assert!(queue.is_gathered(), "nothing is waited for at the end");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use bolillero_server::ledger::committer::Pace;
 use bolillero_server::ledger::memory::{Call, MemoryDisk};
 use bolillero_server::ledger::recovery::Settings;
 use bolillero_server::ledger::{Ledger, Position, Sizes, Waiter};
@@ -135,7 +136,9 @@ fn no_wake_is_lost_among_threads() {
     let settings = Settings { sizes, queue_bytes_max: 300 };
     let Life { ledger, mut committer, mut preparer, .. } =
         Life::open_with(&disk, &settings).unwrap();
-    let committing = thread::spawn(move || committer.run(Duration::from_millis(1)));
+    let committing = thread::spawn(move || {
+        committer.run(&Pace { mark_delay: Duration::from_millis(1), linger_time_max: PATIENCE })
+    });
     let preparing = thread::spawn(move || preparer.run());
     let appending: Vec<_> = (1..=THREADS)
         .map(|agency| {
@@ -185,7 +188,8 @@ fn a_quiet_or_closed_ledger_ends_with_a_mark() {
         let disk = MemoryDisk::new();
         let Life { ledger, mut committer, .. } = Life::open(&disk).unwrap();
         let (mailbox, rung) = Bell::sending();
-        let committing = thread::spawn(move || committer.run(mark_delay));
+        let committing =
+            thread::spawn(move || committer.run(&Pace { mark_delay, linger_time_max: PATIENCE }));
         ledger.append(&hello(1, 1).record(), Some(&mut Waiter::new(mailbox)), None).unwrap();
         rung.recv_timeout(PATIENCE).unwrap();
         ledger.close();
