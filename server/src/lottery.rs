@@ -150,11 +150,19 @@ impl Office {
         let hash = BodyHash::of(put.body);
         let mut inner = self.lock();
         let verdict = inner.state.check_batch(put.agency, put.by, put.seq, hash);
-        let result = verdict.and_then(|verdict| match verdict {
-            BatchVerdict::Repeat(receipt) => Ok(receipt),
-            BatchVerdict::Store(seq) => self.store(&mut inner, put, seq, hash, waiter),
+        let stored = verdict.and_then(|verdict| match verdict {
+            BatchVerdict::Repeat(receipt) => Ok((None, receipt)),
+            BatchVerdict::Store(seq) => {
+                let position = self.store(&mut inner, put, seq, hash, waiter)?;
+                Ok((Some(position), inner.state.last_receipt(put.agency)))
+            }
         });
-        self.answer(result, waiter)
+        match stored {
+            // The record is the ledger's last, and the waiter is listed for it.
+            Ok((Some(rests_on), receipt)) => Answer { rests_on, result: Ok(receipt) },
+            Ok((None, receipt)) => self.answer(Ok(receipt), waiter),
+            Err(refused) => self.answer(Err(refused), waiter),
+        }
     }
 
     /// Marks an agency as ready for the draw. The mark that completes the draw is answered after it.
@@ -252,7 +260,7 @@ impl Office {
         seq: u64,
         hash: BodyHash,
         waiter: &mut Waiter,
-    ) -> Result<Receipt, Refused> {
+    ) -> Result<Position, Refused> {
         let bets = put.batch.as_ref()?.bets();
         if bets == 0 {
             return Err(Refused::new(Code::Malformed, "a batch has at least one bet"));
@@ -260,8 +268,7 @@ impl Office {
         let agency = put.agency;
         let event = Event::Batch { agency, epoch: put.by.epoch(), seq, bets, hash };
         let log_line = log_enabled!(Level::Info).then_some(put.log_line);
-        self.record(inner, event, put.body, waiter, log_line)?;
-        Ok(inner.state.last_receipt(agency))
+        self.record(inner, event, put.body, waiter, log_line)
     }
 
     fn mark(
@@ -291,13 +298,12 @@ impl Office {
         body: &[u8],
         waiter: &mut Waiter,
         log_line: Option<Arguments<'_>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Position, Refused> {
         let record = event::record_of(&event, body);
-        self.ledger
-            .append(&record, Some(waiter), log_line)
-            .map_err(|error| Refused::new(Code::Storage, error.to_string()))?;
+        let appended = self.ledger.append(&record, Some(waiter), log_line);
+        let position = appended.map_err(|error| Refused::new(Code::Storage, error.to_string()))?;
         inner.state.apply(event).expect("an event is recorded only after it was checked");
-        Ok(())
+        Ok(position)
     }
 
     /// An answer rests on all that was queued before it: also a repeat, and a refusal.
