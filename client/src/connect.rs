@@ -1,9 +1,9 @@
-//! The only code with sockets and a clock: connects, waits, moves bytes. What they say is a
-//! [`Dialogue`]'s to know.
+//! An agency's socket and clock: connects, waits, moves bytes. What they say is a [`Dialogue`]'s to
+//! know.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,23 @@ impl Address {
         let plain = bare.is_some() || !host.contains([':', '[', ']']);
         let host = bare.unwrap_or(host);
         (plain && !host.is_empty()).then(|| Self { host: host.to_owned(), port })
+    }
+
+    /// Looks its addresses up.
+    ///
+    /// # Errors
+    /// Why there is none, for a person. The resolver's own words are not for the log of a healthy
+    /// run.
+    pub fn look_up(&self) -> Result<Vec<SocketAddr>, String> {
+        let Self { host, port } = self;
+        let addresses = (host.as_str(), *port).to_socket_addrs();
+        let addresses: Vec<_> =
+            addresses.map_err(|_| format!("the name {host} is not known"))?.collect();
+        if addresses.is_empty() {
+            Err(format!("the name {host} has no address"))
+        } else {
+            Ok(addresses)
+        }
     }
 }
 
@@ -149,13 +166,8 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn connect(&self) -> Result<TcpStream, Lost> {
-        let Address { host, port } = &self.office.server;
-        // The resolver's own words are not for the log of a healthy run.
-        let addresses = (host.as_str(), *port)
-            .to_socket_addrs()
-            .map_err(|_| format!("the name {host} is not known"))?;
-        let mut last = format!("the name {host} has no address");
-        for address in addresses {
+        let mut last = String::new();
+        for address in self.office.server.look_up()? {
             let time = TRY_MAX.min(self.time_left()).max(Duration::from_millis(1));
             match TcpStream::connect_timeout(&address, time) {
                 Ok(stream) => {

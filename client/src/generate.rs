@@ -8,10 +8,12 @@
 //! samples show winners when it is drawn. One in [`REGULAR_ONE_IN`] is a regular's, who bets at
 //! every agency: documents repeat.
 
+use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use bolillero_protocol::bet::Bet;
 use chrono::{Days, NaiveDate};
 
 /// One bet in this many is on the favourite number.
@@ -81,18 +83,11 @@ pub fn write_bets(
     out: &mut impl Write,
     watch: &mut dyn FnMut(u64),
 ) -> io::Result<()> {
-    let mut chance = Chance::new(&[plan.seed, u64::from(agency)]);
+    let mut sample = Sample::new(plan.seed, agency);
     for index in 0..plan.bets {
-        let regular = chance.one_in(REGULAR_ONE_IN);
-        let mut person = if regular {
-            Chance::new(&[plan.seed, u64::MAX, chance.below(REGULARS)])
-        } else {
-            Chance::new(&[chance.next()])
-        };
-        write_person(&mut person, out)?;
-        let favourite = chance.one_in(FAVOURITE_ONE_IN);
-        let number = if favourite { plan.seed % 10_000 } else { chance.below(10_000) };
-        write!(out, "{number}\r\n")?;
+        sample.advance();
+        let Bet { first_name, last_name, document, birth_date, number, .. } = sample.bet("");
+        write!(out, "{first_name},{last_name},{document},{birth_date},{number}\r\n")?;
         if (index + 1) % BETS_PER_STEP == 0 {
             watch(BETS_PER_STEP);
         }
@@ -101,21 +96,79 @@ pub fn write_bets(
     Ok(())
 }
 
-/// Writes the columns that belong to a person, each with its comma.
-fn write_person(chance: &mut Chance, out: &mut impl Write) -> io::Result<()> {
-    let names = if chance.one_in(2) { WOMEN } else { MEN };
-    let first = chance.pick(names);
-    out.write_all(first.as_bytes())?;
-    if !chance.one_in(3) {
-        let second = chance.pick(names);
-        if second != first {
-            write!(out, " {second}")?;
+/// The bets of one agency, one after another, without end: those of its file, whatever they are
+/// made for.
+pub(crate) struct Sample {
+    seed: u64,
+    chance: Chance,
+    first_name: String,
+    last_name: &'static str,
+    document: String,
+    birth_date: String,
+    number: String,
+}
+
+impl Sample {
+    /// Before the first bet.
+    pub(crate) fn new(seed: u64, agency: u32) -> Self {
+        Self {
+            seed,
+            chance: Chance::new(&[seed, u64::from(agency)]),
+            first_name: String::new(),
+            last_name: "",
+            document: String::new(),
+            birth_date: String::new(),
+            number: String::new(),
         }
     }
-    let last = chance.pick(LAST_NAMES);
-    let document = 20_000_000 + chance.below(20_000_000);
-    let born = FIRST_BIRTH_DATE + Days::new(chance.below(BIRTH_DATES));
-    write!(out, ",{last},{document},{born},")
+
+    /// Makes the next bet.
+    pub(crate) fn advance(&mut self) {
+        let mut person = if self.chance.one_in(REGULAR_ONE_IN) {
+            Chance::new(&[self.seed, u64::MAX, self.chance.below(REGULARS)])
+        } else {
+            Chance::new(&[self.chance.next()])
+        };
+        self.meet(&mut person);
+        let favourite = self.chance.one_in(FAVOURITE_ONE_IN);
+        let number = if favourite { self.seed % 10_000 } else { self.chance.below(10_000) };
+        show(&mut self.number, number);
+    }
+
+    /// The bet that was made last, as one of the agency with this id.
+    pub(crate) fn bet<'a>(&'a self, agency: &'a str) -> Bet<'a> {
+        Bet {
+            agency,
+            first_name: &self.first_name,
+            last_name: self.last_name,
+            document: &self.document,
+            birth_date: &self.birth_date,
+            number: &self.number,
+        }
+    }
+
+    /// Takes down what belongs to a person.
+    fn meet(&mut self, person: &mut Chance) {
+        let names = if person.one_in(2) { WOMEN } else { MEN };
+        let first = person.pick(names);
+        self.first_name.clear();
+        self.first_name.push_str(first);
+        if !person.one_in(3) {
+            let second = person.pick(names);
+            if second != first {
+                self.first_name.push(' ');
+                self.first_name.push_str(second);
+            }
+        }
+        self.last_name = person.pick(LAST_NAMES);
+        show(&mut self.document, 20_000_000 + person.below(20_000_000));
+        show(&mut self.birth_date, FIRST_BIRTH_DATE + Days::new(person.below(BIRTH_DATES)));
+    }
+}
+
+fn show(text: &mut String, value: impl fmt::Display) {
+    text.clear();
+    write!(text, "{value}").expect("writing to a string does not fail");
 }
 
 /// The earliest day of birth, and how many days there are from it on: up to 2004-12-31.
