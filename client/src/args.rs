@@ -23,6 +23,8 @@ pub enum Command {
     Agency(AgencyArgs),
     /// Write sample files of bets
     Generate(GenerateArgs),
+    /// Load an empty office with made up bets of many agencies, check every answer, tell the speed
+    Load(LoadArgs),
 }
 
 /// Options of `bolillero agency`.
@@ -84,4 +86,59 @@ pub struct GenerateArgs {
     /// The same seed writes the same bytes; seed modulo 10000 is a favourite among the numbers
     #[arg(long, value_name = "N", default_value_t = 7574)]
     pub seed: u64,
+}
+
+/// Options of `bolillero load`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The server has to be fresh: its agencies have no bets yet. Unless --leave-open is \
+    given, the draw is waited for, and it happens only once all agencies of the server's draw are \
+    done: give the server as many as here."
+)]
+pub struct LoadArgs {
+    /// Where the central office listens
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: String,
+    /// How many agencies, each with a connection of its own, 1 to 65535
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub agencies: u32,
+    /// The first agency's number; the others follow it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub first_agency: u32,
+    /// Bets of all agencies together, dealt evenly, up to 100000000; each takes some 70 bytes of
+    /// memory
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub bets: u64,
+    /// Batches of an agency on their way at once, 1 to 1024
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub window: usize,
+    /// Longest packet of a batch, header included, 256 to 1048581 bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 8000)]
+    pub batch_bytes: usize,
+    /// Speak opcodes 1 to 8 only, without sessions
+    #[arg(long)]
+    pub base: bool,
+    /// Send each request on a connection of its own, a window of them at once for each agency;
+    /// implies --base
+    #[arg(long)]
+    pub connection_per_request: bool,
+    /// End after the last batch: neither finish the agencies nor ask for winners
+    #[arg(long)]
+    pub leave_open: bool,
+    /// The number that the server draws, 0 to 9999, to check the winners
+    #[arg(long, value_name = "N", default_value_t = 7574)]
+    pub winning_number: u16,
+    /// The same seed makes the same bets: those of `bolillero generate`
+    #[arg(long, value_name = "N", default_value_t = 7574)]
+    pub seed: u64,
+    /// Longest time without any progress
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub timeout: String,
+    /// Write the report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Tell on stderr `phase: sending` before the clock starts and `phase: sent` after it has
+    /// stopped, and after each wait for a line on stdin
+    #[arg(long)]
+    pub phases: bool,
 }

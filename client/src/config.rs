@@ -6,17 +6,25 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bolillero_protocol::bet::AGENCIES_MAX;
+use bolillero_protocol::bet::{AGENCIES_MAX, Number};
 use bolillero_protocol::message::DrawId;
+use bolillero_protocol::tlv::{HEADER_SIZE, REQUEST_LENGTH_MAX};
 use log::LevelFilter;
 
-use crate::args::{AgencyArgs, GenerateArgs};
+use crate::args::{AgencyArgs, GenerateArgs, LoadArgs};
 use crate::batches::Limits;
 use crate::connect::{Address, Office, Pauses};
 use crate::generate::Plan;
+use crate::load;
 
 /// The most batches on their way at once. An office takes 64; more wait unread.
 pub const WINDOW_MAX: usize = 1024;
+/// The most bets of a load.
+pub const LOAD_BETS_MAX: u64 = 100_000_000;
+/// The sizes that a load's packets may be limited to: the least has room for any bet that is made,
+/// the most is what a server can be told to take.
+pub const LOAD_PACKET_SIZES: std::ops::RangeInclusive<usize> =
+    256..=REQUEST_LENGTH_MAX as usize + HEADER_SIZE;
 /// The shortest and the longest duration that an option may ask for.
 const DURATIONS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
@@ -80,6 +88,25 @@ pub struct GenerateConfig {
     pub plan: Plan,
 }
 
+/// What `bolillero load` is to do.
+#[derive(Debug)]
+pub struct LoadConfig {
+    /// Where the office is.
+    pub server: Address,
+    /// What is sent.
+    pub plan: load::Plan,
+    /// Batches of an agency on their way at once.
+    pub window: usize,
+    /// Whether the agencies are left as they are after the last batch.
+    pub leave_open: bool,
+    /// The longest time without any progress.
+    pub timeout: Duration,
+    /// Whether the report is JSON.
+    pub json: bool,
+    /// Whether to tell the phases, and to wait for a word after each.
+    pub phases: bool,
+}
+
 impl AgencyConfig {
     /// Reads the options.
     ///
@@ -87,7 +114,6 @@ impl AgencyConfig {
     /// [`UsageError`] names the first that cannot be meant.
     pub fn new(args: AgencyArgs) -> Result<Self, UsageError> {
         let agencies = format!("an agency's number is 1 to {AGENCIES_MAX}");
-        let windows = format!("the window is 1 to {WINDOW_MAX} batches");
         Ok(Self {
             id: check("id", args.id, (1..=AGENCIES_MAX).contains(&args.id), &agencies)?,
             bets: args.bets,
@@ -95,12 +121,7 @@ impl AgencyConfig {
                 bets_max: args.batch_bets_max.map(bets_of_batch).transpose()?,
                 cut_before: args.cut_before,
             },
-            window: check(
-                "window",
-                args.window,
-                (1..=WINDOW_MAX).contains(&args.window),
-                &windows,
-            )?,
+            window: window(args.window)?,
             dialect: if args.base { Dialect::Base } else { Dialect::Session },
             draw: args.draw.map(draw_id).transpose()?,
             office: Office {
@@ -129,6 +150,46 @@ impl GenerateConfig {
     }
 }
 
+impl LoadConfig {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// [`UsageError`] names the first that cannot be meant.
+    pub fn new(args: &LoadArgs) -> Result<Self, UsageError> {
+        Ok(Self {
+            server: address(&args.server)?,
+            window: window(args.window)?,
+            leave_open: args.leave_open,
+            timeout: duration("timeout", &args.timeout)?,
+            json: args.json,
+            phases: args.phases,
+            plan: load_plan(args)?,
+        })
+    }
+}
+
+fn load_plan(args: &LoadArgs) -> Result<load::Plan, UsageError> {
+    let &LoadArgs { agencies, first_agency, bets, batch_bytes, winning_number, seed, .. } = args;
+    let limits = format!("a draw has 1 to {AGENCIES_MAX} agencies");
+    check("agencies", agencies, (1..=AGENCIES_MAX).contains(&agencies), &limits)?;
+    let limits = format!("the agencies' numbers are 1 to {AGENCIES_MAX}");
+    let firsts = 1..=AGENCIES_MAX + 1 - agencies;
+    check("first-agency", first_agency, firsts.contains(&first_agency), &limits)?;
+    let limits = format!("is not 1 for each of {agencies} agencies, to {LOAD_BETS_MAX} in all");
+    check("bets", bets, (u64::from(agencies)..=LOAD_BETS_MAX).contains(&bets), &limits)?;
+    let sizes = LOAD_PACKET_SIZES;
+    let limits = format!("is not {} to {}", sizes.start(), sizes.end());
+    check("batch-bytes", batch_bytes, sizes.contains(&batch_bytes), &limits)?;
+    let winning_number = Number::new(winning_number)
+        .ok_or_else(|| usage("winning-number", winning_number, "is not 0 to 9999"))?;
+    let dialect = match (args.connection_per_request, args.base) {
+        (true, _) => load::Dialect::ConnectionPerRequest,
+        (false, true) => load::Dialect::Base,
+        (false, false) => load::Dialect::Session,
+    };
+    Ok(load::Plan { dialect, first_agency, agencies, bets, batch_bytes, winning_number, seed })
+}
+
 fn check<T: fmt::Display>(
     option: &'static str,
     value: T,
@@ -140,6 +201,11 @@ fn check<T: fmt::Display>(
 
 fn usage(option: &'static str, value: impl fmt::Display, problem: impl Into<String>) -> UsageError {
     UsageError { option, value: value.to_string(), problem: problem.into() }
+}
+
+fn window(batches: usize) -> Result<usize, UsageError> {
+    let limits = format!("the window is 1 to {WINDOW_MAX} batches");
+    check("window", batches, (1..=WINDOW_MAX).contains(&batches), &limits)
 }
 
 fn bets_of_batch(bets: u32) -> Result<NonZeroU32, UsageError> {

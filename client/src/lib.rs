@@ -1,11 +1,13 @@
-//! The agency's side of Bolillero: sends a file of bets, asks for the winners, makes sample files.
+//! The agency's side of Bolillero: sends a file of bets, asks for the winners, makes sample files,
+//! and loads an office with bets of many agencies at once.
 //!
 //! ```text
 //! args      what was typed                          config    what it means; every check
 //! source    CSV -> bets, with line numbers          batches   how a file is cut
 //! dialogue  what a conversation is, sans-IO         agency    sessions: exactly once, resumes
 //!                                                   base      opcodes 1 to 8: for older offices
-//! connect   the only code with sockets              generate  sample files
+//! connect   an agency's socket and clock            generate  sample files
+//! load      many agencies at once, and how fast     load/sockets  their sockets
 //! log       the lines that deployed tools parse     progress  the bar on a terminal
 //! ```
 
@@ -26,6 +28,8 @@ pub mod connect;
 
 pub mod generate;
 
+pub mod load;
+
 mod log;
 mod progress;
 
@@ -39,7 +43,7 @@ use crate::agency::{Session, Terms};
 use crate::args::{Args, Command};
 use crate::base::Base;
 use crate::batches::Batches;
-use crate::config::{AgencyConfig, Dialect, GenerateConfig, UsageError};
+use crate::config::{AgencyConfig, Dialect, GenerateConfig, LoadConfig, UsageError};
 use crate::dialogue::{Dialogue, Stop};
 use crate::source::Source;
 
@@ -51,6 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Agency(args) => run_agency(&AgencyConfig::new(args)?),
         Command::Generate(args) => run_generate(&GenerateConfig::new(args)?),
+        Command::Load(args) => load::run(&LoadConfig::new(&args)?),
     }
 }
 

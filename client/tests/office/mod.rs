@@ -76,6 +76,8 @@ pub struct Office {
     pub requests: usize,
     /// Batches that arrived, stored or not.
     pub batches_seen: usize,
+    /// The most bytes of an answer that leave in one write.
+    pub write_size_max: usize,
 }
 
 impl Default for Office {
@@ -88,6 +90,7 @@ impl Default for Office {
             faults: BTreeMap::new(),
             requests: 0,
             batches_seen: 0,
+            write_size_max: usize::MAX,
         }
     }
 }
@@ -358,13 +361,16 @@ impl Served {
 
 fn serve_stream(mut stream: TcpStream, office: &Mutex<Office>) {
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_nodelay(true).unwrap();
     let mut connection = office.lock().unwrap().accept();
+    let write_size_max = office.lock().unwrap().write_size_max;
     let mut bytes = [0; 4096];
     loop {
         let Ok(size @ 1..) = stream.read(&mut bytes) else { return };
         let mut out = Vec::new();
         let stays = office.lock().unwrap().receive(&mut connection, &bytes[..size], &mut out);
-        if stream.write_all(&out).is_err() || !stays {
+        let written = out.chunks(write_size_max).try_for_each(|piece| stream.write_all(piece));
+        if written.is_err() || !stays {
             return;
         }
     }

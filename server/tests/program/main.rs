@@ -16,6 +16,7 @@ mod auditing;
 mod deployed;
 mod disk_failure;
 mod life;
+mod load;
 mod main_job;
 mod options;
 mod stdout;

@@ -122,16 +122,20 @@ pub(crate) fn start_agencies(
 }
 
 pub(crate) fn start_agency(address: SocketAddr, id: u32, file: &Path, options: &[&str]) -> Process {
+    let (id, address) = (id.to_string(), address.to_string());
+    let mut command = client_program();
+    command.args(["agency", "--id", &id, "--server", &address, "--bets"]).arg(file).args(options);
+    Process::start(command)
+}
+
+pub(crate) fn client_program() -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_bolillero-server")).with_file_name("bolillero");
     assert!(
         program.exists(),
         "{}: the agency's program is not built; run `cargo test --workspace`, or `cargo build -p bolillero` first",
         program.display()
     );
-    let mut command = Command::new(program);
-    let (id, address) = (id.to_string(), address.to_string());
-    command.args(["agency", "--id", &id, "--server", &address, "--bets"]).arg(file).args(options);
-    Process::start(command)
+    Command::new(program)
 }
 
 /// Waits until they have all done their work; returns how many winners each was told.
