@@ -7,16 +7,21 @@ BETS ?= 20000
 AGENCIES ?= 5
 SEED ?= 7574
 LARGE ?= .data/large
+# Where the micro-benchmarks find agency-1.csv; without it they measure generated bets only.
+BOLILLERO_DATASET ?= $(if $(wildcard $(DATA)/agency-1.csv),$(abspath $(DATA)))
 # More options for the server of `make run`, for example SERVE='--driver events'.
 SERVE ?=
+# `make bench QUICK=1` ends within two minutes; more options, for example BENCH='--rows 5x16,idle'.
+QUICK ?=
+BENCH ?=
 
 BIN = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help build run data test check
+.PHONY: help build run data test check bench bench-micro
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build both programs, optimised
 	cargo build --release --locked
@@ -40,3 +45,9 @@ check: ## Format, lints, documentation, licences
 	else \
 	    echo 'check: cargo-deny is not installed: licences and sources were not checked (cargo install cargo-deny)'; \
 	fi
+
+bench: build ## Measure beside small reference servers, in turns: target/bench/report.md, pictures
+	$(BIN)/bolillero-bench --bin-dir $(BIN) --out target/bench $(if $(QUICK),--quick) $(BENCH)
+
+bench-micro: ## Time each step of a bet's path beside the memory, also with the first file of DATA
+	BOLILLERO_DATASET='$(BOLILLERO_DATASET)' cargo bench -p bolillero-bench --locked --bench path

@@ -1,0 +1,238 @@
+//! What is measured: the rows, their work and who takes part. Runs nothing.
+
+use serde::Serialize;
+
+use super::args::Bench;
+
+/// The rows that can be asked for.
+pub(crate) const ROW_NAMES: [&str; 8] =
+    ["5x1", "5x16", "50x1", "500x1", "per-request", "scale", DRAW, IDLE];
+/// 10 million bets once: the draw, a restart, memory, reading the ledger.
+pub(crate) const DRAW: &str = "draw-restart-memory";
+/// The memory that idle connections take.
+pub(crate) const IDLE: &str = "idle";
+
+/// A batch's packet is at most so long, header included.
+pub(crate) const BATCH_BYTES: u32 = 8000;
+const SMALL_BATCH_BYTES: u32 = 500;
+/// Above so many agencies a thread for each is not measured.
+const THREADS_AGENCIES_MAX: u32 = 100;
+
+/// Servers that do the same work in turns.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) work: Work,
+    pub(crate) servers: Vec<Server>,
+    /// What ratios are to.
+    pub(crate) reference: Reference,
+    pub(crate) rounds: u32,
+    /// Whether system calls are counted, in runs of their own.
+    pub(crate) traced: bool,
+    /// Where it is a point of the row `scale`: what grows there.
+    pub(crate) scale: Option<Grows>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Grows {
+    Agencies,
+    Bets,
+}
+
+/// What the load generator is asked to do.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Work {
+    pub(crate) agencies: u32,
+    pub(crate) window: u32,
+    pub(crate) bets: u64,
+    pub(crate) batch_bytes: u32,
+    pub(crate) connection_per_request: bool,
+}
+
+/// Who takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Server {
+    Reference(Reference),
+    Ours(Driver, Dialect),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reference {
+    Null,
+    Append,
+    SyncEach,
+    Group,
+    Pipe,
+    Accept,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driver {
+    Pool,
+    Events,
+    Threads,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Session,
+    Base,
+}
+
+impl Server {
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Reference(reference) => reference.name().to_owned(),
+            Self::Ours(driver, Dialect::Session) => format!("ours {}", driver.name()),
+            Self::Ours(driver, Dialect::Base) => format!("ours {} base", driver.name()),
+        }
+    }
+
+    /// References speak nothing else.
+    pub(crate) fn speaks_base(self) -> bool {
+        !matches!(self, Self::Ours(_, Dialect::Session))
+    }
+
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Ours(..))
+    }
+}
+
+impl Reference {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Append => "append",
+            Self::SyncEach => "sync-each",
+            Self::Group => "group",
+            Self::Pipe => "pipe",
+            Self::Accept => "accept",
+        }
+    }
+
+    pub(crate) fn stores(self) -> bool {
+        !matches!(self, Self::Null | Self::Accept)
+    }
+}
+
+impl Driver {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Events => "events",
+            Self::Threads => "threads",
+        }
+    }
+}
+
+/// The rows of the speed of bets that were asked for.
+pub(crate) fn timed(bench: &Bench) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (agencies, window, reference, bets, bets_quick) in [
+        (5, 1, Reference::Group, 1_500_000, 800_000),
+        (5, 16, Reference::Pipe, 8_000_000, 4_000_000),
+        (50, 1, Reference::Pipe, 5_000_000, 2_000_000),
+        (500, 1, Reference::Pipe, 6_000_000, 3_000_000),
+    ] {
+        let bets = if bench.quick { bets_quick } else { bets };
+        rows.push(batches(agencies, window, bets, reference));
+    }
+    rows.push(per_request(if bench.quick { 300_000 } else { 500_000 }));
+    for row in &mut rows {
+        row.rounds = bench.rounds;
+        row.traced = !bench.quick;
+    }
+    rows.retain(|row| bench.takes(&row.name));
+    if bench.takes("scale") {
+        rows.extend(scale(bench));
+    }
+    rows
+}
+
+fn batches(agencies: u32, window: u32, bets: u64, reference: Reference) -> Row {
+    let references = [
+        Reference::Null,
+        Reference::Append,
+        Reference::SyncEach,
+        Reference::Group,
+        Reference::Pipe,
+    ];
+    let mut servers = references.map(Server::Reference).to_vec();
+    servers.extend(ours(agencies, Dialect::Session));
+    servers.push(Server::Ours(Driver::Pool, Dialect::Base));
+    let batch_bytes = BATCH_BYTES;
+    let work = Work { agencies, window, bets, batch_bytes, connection_per_request: false };
+    let name = format!("{agencies}x{window}");
+    Row { name, work, servers, reference, rounds: 1, traced: false, scale: None }
+}
+
+/// As deployed clients do: a connection for each request.
+fn per_request(bets: u64) -> Row {
+    let work = Work {
+        agencies: 50,
+        window: 1,
+        bets,
+        batch_bytes: SMALL_BATCH_BYTES,
+        connection_per_request: true,
+    };
+    let mut servers = [Reference::Accept, Reference::Group].map(Server::Reference).to_vec();
+    servers.extend(ours(work.agencies, Dialect::Base));
+    let name = "per-request".to_owned();
+    let reference = Reference::Accept;
+    Row { name, work, servers, reference, rounds: 1, traced: false, scale: None }
+}
+
+/// How it goes with more agencies, and with more bets.
+fn scale(bench: &Bench) -> impl Iterator<Item = Row> {
+    let agencies =
+        [(1, 1_000_000), (5, 2_000_000), (20, 3_000_000), (100, 3_000_000), (500, 3_000_000)];
+    let depth_1 = agencies.map(|(agencies, bets)| (Grows::Agencies, agencies, 1, bets / 2));
+    let depth_16 = agencies.map(|(agencies, bets)| (Grows::Agencies, agencies, 16, bets));
+    let sizes = [100_000, 1_000_000, 10_000_000].map(|bets| (Grows::Bets, 5, 16, bets));
+    // Three rounds show a line; the marks rest on the rows above.
+    let rounds = bench.rounds.min(3);
+    depth_1.into_iter().chain(depth_16).chain(sizes).map(move |(grows, agencies, window, bets)| {
+        let mut row = batches(agencies, window, bets, Reference::Pipe);
+        row.name = format!("scale {agencies}x{window}, {}", short_count(bets));
+        row.servers = vec![Server::Reference(Reference::Pipe)];
+        row.servers.extend(ours(agencies, Dialect::Session));
+        row.rounds = rounds;
+        row.scale = Some(grows);
+        row
+    })
+}
+
+fn ours(agencies: u32, dialect: Dialect) -> impl Iterator<Item = Server> {
+    let drivers = [Driver::Pool, Driver::Events, Driver::Threads];
+    let taken =
+        move |driver: &Driver| *driver != Driver::Threads || agencies <= THREADS_AGENCIES_MAX;
+    drivers.into_iter().filter(taken).map(move |driver| Server::Ours(driver, dialect))
+}
+
+/// `1 M`, `1.5 M`, `100 k`.
+pub(crate) fn short_count(count: u64) -> String {
+    match count {
+        1_000_000.. => format!("{} M", count as f64 / 1e6),
+        1_000.. => format!("{} k", count as f64 / 1e3),
+        _ => count.to_string(),
+    }
+}
+
+impl Work {
+    /// What the pictures say under their title.
+    pub(crate) fn conditions(&self) -> String {
+        let Self { agencies, window, batch_bytes, .. } = self;
+        let bets = short_count(self.bets);
+        let agency = if *agencies == 1 { "agency" } else { "agencies" };
+        if self.connection_per_request {
+            return format!(
+                "{agencies} {agency}, a connection for each batch of at most {batch_bytes} bytes, {bets} bets"
+            );
+        }
+        format!(
+            "{agencies} {agency}, {window} batch{} in flight each, at most {batch_bytes} bytes a batch, {bets} bets",
+            if *window == 1 { "" } else { "es" }
+        )
+    }
+}

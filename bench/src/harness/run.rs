@@ -1,0 +1,189 @@
+//! One run: a server on an empty directory, a load, what the server spent, and whether it kept what it
+//! acknowledged.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use std::{cell::RefCell, fs};
+
+use anyhow::{Context as _, ensure};
+use rustix::process::Signal;
+use serde::Serialize;
+
+use super::args::Bench;
+use super::audit;
+use super::disk::{Disk, Probe};
+use super::load::{After, LoadReport, load};
+use super::proc::{Cost, Memory, Used};
+use super::process::{Ending, From, Process};
+use super::rows::{Server, Work};
+use super::trace::{Calls, Trace};
+
+const START_MAX: Duration = Duration::from_secs(60);
+const END_MAX: Duration = Duration::from_secs(30);
+/// Opcode and length of a packet: references store what is behind them.
+const PACKET_HEADER_BYTES: u64 = 5;
+/// Would go before the defaults that are measured.
+const ENVIRONMENT: [&str; 4] =
+    ["SERVER_PORT", "SERVER_IP", "SERVER_LISTEN_BACKLOG", "LOGGING_LEVEL"];
+
+/// What one run found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) round: u32,
+    pub(crate) load: LoadReport,
+    pub(crate) cost: Cost,
+    pub(crate) probe: Probe,
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) process: Process,
+    pub(crate) address: String,
+}
+
+/// Measures a server once.
+pub(crate) fn measure(
+    bench: &Bench,
+    work: &Work,
+    server: Server,
+    round: u32,
+    disk: &mut Disk,
+) -> anyhow::Result<Sample> {
+    let (directory, probe) = disk.settle()?;
+    let running = start(bench, server, work.agencies, &directory)?;
+    let pid = running.process.id();
+    let moments = RefCell::new(Vec::new());
+    let look = || {
+        moments.borrow_mut().push((Used::read(pid)?, Memory::read(pid)?));
+        Ok(())
+    };
+    let load = load(bench, (server, &running.address), work, After::LeaveOpen, look, look)?;
+    let moments = moments.into_inner();
+    let [(sending, _), (sent, memory)] = &moments[..] else { unreachable!("two moments") };
+    let cost = sending.until(sent, *memory);
+    check(bench, server, running, &directory, &load)?;
+    disk.clear()?;
+    Ok(Sample { round, load, cost, probe })
+}
+
+/// Counts the system calls of a server, which are too slow then to be measured as well. Returns how
+/// many there were for each batch, and which.
+pub(crate) fn count_calls(
+    bench: &Bench,
+    work: &Work,
+    server: Server,
+    disk: &mut Disk,
+) -> anyhow::Result<Calls> {
+    let (directory, _) = disk.settle()?;
+    let running = start(bench, server, work.agencies, &directory)?;
+    let trace = RefCell::new(None);
+    let mut calls = None;
+    let attach = || {
+        *trace.borrow_mut() = Some(Trace::attach(running.process.id(), &bench.data)?);
+        Ok(())
+    };
+    let detach = || {
+        calls = trace.take().map(Trace::detach).transpose()?;
+        Ok(())
+    };
+    let load = load(bench, (server, &running.address), work, After::LeaveOpen, attach, detach)?;
+    let calls = calls.context("nothing was counted")?;
+    check(bench, server, running, &directory, &load)?;
+    disk.clear()?;
+    Ok(calls.per_batch(load.batches))
+}
+
+/// Starts a server as people run it: defaults, info in its log, which this program reads.
+pub(crate) fn start(
+    bench: &Bench,
+    server: Server,
+    agencies: u32,
+    directory: &Path,
+) -> anyhow::Result<Running> {
+    match server {
+        Server::Reference(kind) => {
+            let mut command = Command::new(&bench.reference);
+            command.args([kind.name(), "--listen", "127.0.0.1:0", "--file"]);
+            command.arg(reference_file(directory));
+            listen(command, Ending::Kill, "listening on ")
+        }
+        Server::Ours(driver, _) => {
+            let mut command = serve(bench, directory);
+            command.args(["--agencies", &agencies.to_string(), "--driver", driver.name()]);
+            listen_ours(command)
+        }
+    }
+}
+
+/// `bolillero-server serve` on a data directory, without options.
+pub(crate) fn serve(bench: &Bench, directory: &Path) -> Command {
+    let mut command = Command::new(&bench.server);
+    // Elsewhere a server/config.ini could be found.
+    command.current_dir(directory);
+    for name in ENVIRONMENT {
+        command.env_remove(name);
+    }
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir(directory));
+    command
+}
+
+/// Waits until a server of ours listens.
+pub(crate) fn listen_ours(command: Command) -> anyhow::Result<Running> {
+    listen(command, Ending::Ask, "action: listen | result: success | service: lottery | address: ")
+}
+
+/// The address is what follows on the line.
+fn listen(command: Command, ending: Ending, before: &str) -> anyhow::Result<Running> {
+    let process = Process::start(command, ending)?;
+    let line = process.wait_for(From::Stdout, before, START_MAX)?;
+    let address = line.split_once(before).map(|(_, address)| address.trim().to_owned());
+    let address = address.with_context(|| format!("no address in {line:?}"))?;
+    Ok(Running { process, address })
+}
+
+impl Running {
+    /// As an operator stops it.
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        self.process.end(Signal::TERM, END_MAX).map(drop)
+    }
+}
+
+pub(crate) fn data_dir(directory: &Path) -> PathBuf {
+    directory.join("central")
+}
+
+fn reference_file(directory: &Path) -> PathBuf {
+    directory.join("reference.bin")
+}
+
+/// Ends the server and looks at what it stored.
+fn check(
+    bench: &Bench,
+    server: Server,
+    running: Running,
+    directory: &Path,
+    load: &LoadReport,
+) -> anyhow::Result<()> {
+    match server {
+        Server::Ours(..) => {
+            running.stop()?;
+            let stored = audit::verify(bench, &data_dir(directory))?.bets;
+            let sent = load.bets;
+            ensure!(stored == sent, "{sent} bets were acknowledged, {stored} are in the ledger");
+        }
+        Server::Reference(kind) => {
+            drop(running);
+            let file = reference_file(directory);
+            let stored = fs::metadata(&file).map_or(0, |metadata| metadata.len());
+            let sent = load.bytes.saturating_sub(load.batches * PACKET_HEADER_BYTES);
+            ensure!(
+                !kind.stores() || stored >= sent,
+                "{sent} bytes were acknowledged, {stored} are in {}",
+                file.display()
+            );
+        }
+    }
+    Ok(())
+}
