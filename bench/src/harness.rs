@@ -12,6 +12,7 @@ mod trace;
 mod process;
 mod proc;
 mod disk;
+mod network;
 mod machine;
 mod stats;
 mod marks;

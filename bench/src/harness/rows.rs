@@ -15,6 +15,8 @@ pub(crate) const IDLE: &str = "idle";
 /// A batch's packet is at most so long, header included.
 pub(crate) const BATCH_BYTES: u32 = 8000;
 const SMALL_BATCH_BYTES: u32 = 500;
+/// It has at least so many bets then.
+const SMALL_BATCH_BETS: u64 = 6;
 /// Above so many agencies a thread for each is not measured.
 const THREADS_AGENCIES_MAX: u32 = 100;
 
@@ -138,7 +140,7 @@ pub(crate) fn timed(bench: &Bench) -> Vec<Row> {
         let bets = if bench.quick { bets_quick } else { bets };
         rows.push(batches(agencies, window, bets, reference));
     }
-    rows.push(per_request(if bench.quick { 300_000 } else { 500_000 }));
+    rows.push(per_request());
     for row in &mut rows {
         row.rounds = bench.rounds;
         row.traced = !bench.quick;
@@ -167,12 +169,13 @@ fn batches(agencies: u32, window: u32, bets: u64, reference: Reference) -> Row {
     Row { name, work, servers, reference, rounds: 1, traced: false, scale: None }
 }
 
-/// As deployed clients do: a connection for each request.
-fn per_request(bets: u64) -> Row {
+/// As deployed clients do: a connection for each request. They are fewer than half of the local ports:
+/// with more, the search for a free one would be measured, and the kernel would forget them too slowly.
+fn per_request() -> Row {
     let work = Work {
         agencies: 50,
         window: 1,
-        bets,
+        bets: 100_000,
         batch_bytes: SMALL_BATCH_BYTES,
         connection_per_request: true,
     };
@@ -220,6 +223,11 @@ pub(crate) fn short_count(count: u64) -> String {
 }
 
 impl Work {
+    /// At most so many connections are opened one after the other.
+    pub(crate) fn connections_max(&self) -> u64 {
+        if self.connection_per_request { self.bets / SMALL_BATCH_BETS } else { 0 }
+    }
+
     /// What the pictures say under their title.
     pub(crate) fn conditions(&self) -> String {
         let Self { agencies, window, batch_bytes, .. } = self;

@@ -14,6 +14,7 @@ use super::args::Bench;
 use super::audit;
 use super::disk::{Disk, Probe};
 use super::load::{After, LoadReport, load};
+use super::network;
 use super::proc::{Cost, Memory, Used};
 use super::process::{Ending, From, Process};
 use super::rows::{Server, Work};
@@ -51,6 +52,7 @@ pub(crate) fn measure(
     round: u32,
     disk: &mut Disk,
 ) -> anyhow::Result<Sample> {
+    network::settle(work.connections_max());
     let (directory, probe) = disk.settle()?;
     let running = start(bench, server, work.agencies, &directory)?;
     let pid = running.process.id();
