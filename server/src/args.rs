@@ -95,6 +95,9 @@ pub struct ServeArgs {
     /// How long after the last bet the ledger's end is marked
     #[arg(long, value_name = "TIME", default_value = "100ms")]
     pub mark_delay: String,
+    /// Threads that read the ledger for the winners [default: as many as cores, at most 8]
+    #[arg(long, value_name = "N")]
+    pub readers: Option<usize>,
     /// Longest wait for more bets to sync at once, and never longer than a sync; 0s: none
     #[arg(long, value_name = "TIME", default_value = "1ms")]
     pub linger_max: String,

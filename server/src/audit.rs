@@ -17,7 +17,7 @@ use crate::ledger::record::Kind;
 use crate::ledger::segment::{End, GROUP_HEADER_SIZE};
 use crate::lottery::event::Replayed;
 use crate::lottery::state::{Draw, State};
-use crate::lottery::winners::find_winners;
+use crate::lottery::winners::{find_winners, readers_default};
 use crate::server::LEDGER_DIRECTORY;
 
 /// Where a batch's body stands in the ledger.
@@ -120,7 +120,7 @@ pub fn verify(data_dir: &Path) -> Result<Verified, Failure> {
     let winners = match replayed.digests {
         None => None,
         Some(recorded) => {
-            let found = find_winners(&disk, &state.terms(), 0, &|| true)?;
+            let found = find_winners(&disk, &state.terms(), 0, readers_default(), &|| true)?;
             let digests = found.map(|winners| winners.digests()).unwrap_or_default();
             if digests != recorded {
                 let what = "its bets do not give the winners that its draw recorded";

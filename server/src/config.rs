@@ -20,6 +20,7 @@ use crate::ledger::Sizes;
 use crate::ledger::committer::Pace;
 use crate::limits::Limits;
 use crate::lottery::session::SessionLimits;
+use crate::lottery::winners::readers_default;
 
 /// The file that is read when none is named, if it is there.
 pub const CONFIG_FILE_DEFAULT: &str = "server/config.ini";
@@ -29,6 +30,8 @@ pub const PORT_DEFAULT: u16 = 12345;
 pub const BACKLOG_DEFAULT: i32 = 1024;
 /// The most workers that can be asked for.
 pub const WORKERS_MAX: usize = 1024;
+/// The most readers that can be asked for.
+pub const READERS_MAX: usize = 64;
 /// The shortest deadline that can be asked for: what checks them is not finer.
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 /// The longest time that can be asked for.
@@ -61,6 +64,8 @@ pub struct Config {
     pub segment_size: u64,
     /// How long the committer waits for what.
     pub pace: Pace,
+    /// Threads that read the ledger for the winners.
+    pub readers: usize,
     /// How long the draw's answers wait after its log line.
     pub announce_delay: Duration,
     /// What is logged.
@@ -103,6 +108,7 @@ impl Config {
                 mark_delay: time_flag("mark-delay", &args.mark_delay)?,
                 linger_time_max: time_flag("linger-max", &args.linger_max)?,
             },
+            readers: readers(args)?,
             announce_delay: time_flag("announce-delay", &args.announce_delay)?,
             log_level,
             log_level_name,
@@ -135,6 +141,12 @@ impl Config {
         ensure!(self.ledger_queue_bytes_max > 0, "--ledger-queue 0: nothing could be stored");
         Ok(())
     }
+}
+
+fn readers(args: &ServeArgs) -> anyhow::Result<usize> {
+    let readers = args.readers.unwrap_or_else(readers_default);
+    ensure!((1..=READERS_MAX).contains(&readers), "--readers {readers}: not 1 to {READERS_MAX}");
+    Ok(readers)
 }
 
 fn driver_limits(args: &ServeArgs) -> anyhow::Result<Limits> {
@@ -455,6 +467,7 @@ mod tests {
             ("--busy-delay", &["x"]),
             ("--mark-delay", &["x"]),
             ("--linger-max", &["x", "1"]),
+            ("--readers", &["0", "65"]),
             ("--announce-delay", &["x", "1e9s"]),
             ("--log-level", &["loud", "5"]),
         ] {

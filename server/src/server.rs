@@ -94,6 +94,7 @@ impl Central {
         let settings = DrawSettings {
             published: Some(config.data_dir.join(PUBLISHED_DIRECTORY)),
             announce_delay: config.announce_delay,
+            readers: config.readers,
             ..DrawSettings::default()
         };
         let mut drawer = Drawer::new(Arc::clone(&office), disk, settings);

@@ -3,6 +3,9 @@
 //! segment is in progress, or torn if nobody writes. Only who holds the lock can tell.
 
 use std::io;
+use std::ops::RangeInclusive;
+use std::panic::resume_unwind;
+use std::thread;
 
 use thiserror::Error;
 
@@ -82,22 +85,79 @@ pub enum Next {
 /// # Errors
 /// [`ReadError`], also that of the visitor.
 pub fn read_ledger(disk: &dyn Disk, visit: Visit<'_>) -> Result<Option<Tail>, ReadError> {
-    let mut previous: Option<Tail> = None;
-    let mut last = segments(disk)?;
-    for segment in 1.. {
-        if segment > last {
-            break;
-        }
+    let mut chain = Chain::new(disk)?;
+    while let Some(segment) = chain.next() {
         let reader = open_segment(disk, segment)?;
-        check_follows(&reader.header(), previous.as_ref(), segment)?;
-        let ends_with_mark = previous.is_some_and(|tail| tail.ends_with_mark);
-        let mut walk = Walk { disk, segment, reader, ends_with_mark, last: &mut last };
-        match walk.run(visit)? {
-            Some(tail) => previous = Some(tail),
-            None => return Ok(None),
+        chain.check(&reader.header(), segment)?;
+        let mut walk = Walk::new(disk, segment, reader, chain.last);
+        let Some(walked) = walk.run(visit)? else { return Ok(None) };
+        chain.add(walked);
+    }
+    Ok(chain.previous)
+}
+
+/// Visits the groups of a ledger on up to `readers` threads, each segment with what `begin` makes for
+/// it. `take` gets those in the order of their segments, while others are still read. `None` as in
+/// [`read_ledger`].
+///
+/// With one reader all happens on the calling thread.
+///
+/// # Errors
+/// [`ReadError`], also that of the visitor: the first in the ledger.
+pub fn read_segments<V: Send>(
+    disk: &dyn Disk,
+    readers: usize,
+    begin: impl Fn() -> V + Sync,
+    visit: impl Fn(&mut V, Place, &Group<'_>) -> Result<Next, ReadError> + Sync,
+    take: &mut dyn FnMut(V),
+) -> Result<Option<Tail>, ReadError> {
+    let mut chain = Chain::new(disk)?;
+    while let Some(first) = chain.next() {
+        let last = chain.last;
+        let read = |segment| {
+            let mut seen = begin();
+            let reader = open_segment(disk, segment)?;
+            let header = reader.header();
+            let walked = Walk::new(disk, segment, reader, last)
+                .run(&mut |place, group| visit(&mut seen, place, group));
+            Ok((seen, header, walked))
+        };
+        for (segment, result) in (first..=last).zip(in_parallel(first..=last, readers, &read)) {
+            let (seen, header, walked) = result?;
+            chain.check(&header, segment)?;
+            let Some(walked) = walked? else { return Ok(None) };
+            chain.add(walked);
+            take(seen);
         }
     }
-    Ok(previous)
+    Ok(chain.previous)
+}
+
+/// Reads the first few of `segments`, as many as there are readers, all at once.
+fn in_parallel<T: Send>(
+    segments: RangeInclusive<u32>,
+    readers: usize,
+    read: &(impl Fn(u32) -> T + Sync),
+) -> Vec<T> {
+    thread::scope(|scope| {
+        let mut segments = segments.take(readers.max(1));
+        let own = segments.next();
+        let others: Vec<_> = segments
+            .map(|segment| {
+                let name = format!("reader-{segment}");
+                let started =
+                    thread::Builder::new().name(name).spawn_scoped(scope, move || read(segment));
+                (segment, started)
+            })
+            .collect();
+        let own = own.map(read);
+        // Where a thread cannot be started, it goes without.
+        let others = others.into_iter().map(|(segment, started)| match started {
+            Ok(other) => other.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => read(segment),
+        });
+        own.into_iter().chain(others).collect()
+    })
 }
 
 /// The number of the last segment; 0 when there is none. None may be missing before it.
@@ -129,6 +189,37 @@ fn open_segment(disk: &dyn Disk, segment: u32) -> Result<SegmentReader, ReadErro
         Ok(reader) => Ok(reader),
         Err(BadHeader::Newer(format)) => Err(ReadError::Newer { file, format }),
         Err(BadHeader::Damaged) => Err(damaged(segment, 0, "its header is not that of a segment")),
+    }
+}
+
+/// The segments as they follow each other.
+struct Chain {
+    previous: Option<Tail>,
+    /// The last segment known of.
+    last: u32,
+}
+
+impl Chain {
+    fn new(disk: &dyn Disk) -> Result<Self, ReadError> {
+        Ok(Self { previous: None, last: segments(disk)? })
+    }
+
+    /// The segment that comes next.
+    fn next(&self) -> Option<u32> {
+        let next = self.previous.map_or(1, |tail| tail.header.segment + 1);
+        (next <= self.last).then_some(next)
+    }
+
+    fn check(&self, header: &SegmentHeader, segment: u32) -> Result<(), ReadError> {
+        check_follows(header, self.previous.as_ref(), segment)
+    }
+
+    fn add(&mut self, Walked { mut tail, last }: Walked) {
+        // One without a group ends as the one before it.
+        tail.ends_with_mark |= tail.next_group == tail.header.first_group
+            && self.previous.is_some_and(|tail| tail.ends_with_mark);
+        self.previous = Some(tail);
+        self.last = self.last.max(last);
     }
 }
 
@@ -169,16 +260,27 @@ struct Walk<'a> {
     reader: SegmentReader,
     ends_with_mark: bool,
     /// The last segment known of. What stands in one before it is complete.
-    last: &'a mut u32,
+    last: u32,
 }
 
-impl Walk<'_> {
+/// A segment that was walked through.
+struct Walked {
+    tail: Tail,
+    /// The last segment known of by then.
+    last: u32,
+}
+
+impl<'a> Walk<'a> {
+    fn new(disk: &'a dyn Disk, segment: u32, reader: SegmentReader, last: u32) -> Self {
+        Self { disk, segment, reader, ends_with_mark: false, last }
+    }
+
     /// Visits the segment's groups. `None` when the visitor stopped.
     ///
     /// A server that runs beside may complete a group while it is looked at, go on to the next
     /// segment, or be started again and write this one anew. So in the last segment a group counts
     /// as missing only if it is missing in a file that was opened after the segments were listed.
-    fn run(&mut self, visit: Visit<'_>) -> Result<Option<Tail>, ReadError> {
+    fn run(&mut self, visit: Visit<'_>) -> Result<Option<Walked>, ReadError> {
         let name = segment_name(self.segment);
         let failed = |source| io_error(&name, source);
         loop {
@@ -190,14 +292,15 @@ impl Walk<'_> {
                 }
             }
             let end = self.reader.end().map_err(failed)?;
-            if *self.last == self.segment {
-                *self.last = segments(self.disk)?;
+            if self.last == self.segment {
+                self.last = segments(self.disk)?;
                 let file = self.disk.open(&name).map_err(failed)?;
                 if self.reader.resume_in(file).map_err(failed)? {
                     continue;
                 }
             }
-            return self.judge(end).map(Some);
+            let tail = self.judge(end)?;
+            return Ok(Some(Walked { tail, last: self.last }));
         }
     }
 
@@ -206,7 +309,7 @@ impl Walk<'_> {
         let (header, offset) = (self.reader.header(), self.reader.offset());
         let what = match end {
             End::Followed(next) => format!("a bad group, with a valid one at offset {next}"),
-            End::Torn if self.segment < *self.last => {
+            End::Torn if self.segment < self.last => {
                 "a bad group, with another segment behind it".to_owned()
             }
             End::Clean | End::Torn => {

@@ -49,12 +49,14 @@ pub struct DrawSettings {
     pub announce_delay: Duration,
     /// The longest list of an agency's winners that is kept in memory and sent, in bytes.
     pub winners_length_max: usize,
+    /// The most threads that read the ledger at once.
+    pub readers: usize,
 }
 
 impl Default for DrawSettings {
     fn default() -> Self {
         let winners_length_max = WINNERS_LENGTH_MAX;
-        Self { published: None, announce_delay: Duration::ZERO, winners_length_max }
+        Self { published: None, announce_delay: Duration::ZERO, winners_length_max, readers: 1 }
     }
 }
 
@@ -152,9 +154,12 @@ impl Drawer {
         }
     }
 
-    fn find_winners(&self, goes_on: &dyn Fn() -> bool) -> Result<Option<Winners>, DrawError> {
-        let length_max = self.settings.winners_length_max;
-        Ok(find_winners(&*self.disk, &self.office.terms(), length_max, goes_on)?)
+    fn find_winners(
+        &self,
+        goes_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<Winners>, DrawError> {
+        let DrawSettings { winners_length_max, readers, .. } = self.settings;
+        Ok(find_winners(&*self.disk, &self.office.terms(), winners_length_max, readers, goes_on)?)
     }
 
     /// Tells everybody, then publishes: nobody waits for files.

@@ -123,9 +123,9 @@ fn write_winners(
     }
     // Too many to have been kept in memory: read the ledger once more.
     let mut written = Ok(());
-    for_each_winner(disk, terms, &|| true, &mut |of, document| {
+    for_each_winner(disk, terms, 1, &|| true, &mut |of, document| {
         if of == agency && written.is_ok() {
-            written = write!(out, "{document}\r\n");
+            written = out.write_all(document).and_then(|()| out.write_all(b"\r\n"));
         }
     })?;
     Ok(written?)

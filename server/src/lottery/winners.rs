@@ -8,11 +8,19 @@ use sha2::{Digest as _, Sha256};
 use super::state::Terms;
 use crate::ledger::committer::segment_name;
 use crate::ledger::disk::Disk;
-use crate::ledger::reader::{Next, Place, ReadError, read_ledger};
+use crate::ledger::reader::{Next, Place, ReadError, read_segments};
 use crate::ledger::record::Kind;
+use crate::ledger::segment::Group;
 
 /// The longest list of winners that is kept in memory and sent as one opcode 7, in bytes, unless told otherwise.
 pub const WINNERS_LENGTH_MAX: usize = 16 << 20;
+
+/// How many threads look for winners unless told otherwise: one for each core, and no more than a disk
+/// has use for. Each keeps the winners of the segment that it reads.
+#[must_use]
+pub fn readers_default() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(8)
+}
 
 /// What the ledger keeps of an agency's winners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +65,8 @@ impl Winners {
     }
 }
 
-/// Reads all bets of the ledger and keeps the documents of those that won, up to `length_max` bytes
-/// for each agency. Groups that are not whole yet are not read: when a draw is due, all bets are.
+/// Reads all bets of the ledger on up to `readers` threads and keeps the documents of those that won, up
+/// to `length_max` bytes for each agency. Groups that are not whole yet are not read: when a draw is due, all bets are.
 /// `None` when `goes_on` said no.
 ///
 /// # Errors
@@ -67,29 +75,31 @@ pub fn find_winners(
     disk: &dyn Disk,
     terms: &Terms,
     length_max: usize,
-    goes_on: &dyn Fn() -> bool,
+    readers: usize,
+    goes_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<Winners>, ReadError> {
     let mut finders = vec![Finder::default(); terms.agencies as usize];
-    let finished = for_each_winner(disk, terms, goes_on, &mut |agency, document| {
-        finders[agency as usize - 1].take(document.as_bytes(), length_max);
+    let finished = for_each_winner(disk, terms, readers, goes_on, &mut |agency, document| {
+        finders[agency as usize - 1].take(document, length_max);
     })?;
     let agencies = finders.into_iter().map(Finder::finish).collect();
     Ok(finished.then_some(Winners { agencies }))
 }
 
 /// Calls `take` with the agency and the document of every bet that won, in the order of the lanes.
-/// False when `goes_on` said no before the end.
+/// Reads on up to `readers` threads. False when `goes_on` said no before the end.
 ///
 /// # Errors
 /// [`ReadError`]
 pub fn for_each_winner(
     disk: &dyn Disk,
     terms: &Terms,
-    goes_on: &dyn Fn() -> bool,
-    take: &mut dyn FnMut(u32, &str),
+    readers: usize,
+    goes_on: &(dyn Fn() -> bool + Sync),
+    take: &mut dyn FnMut(u32, &[u8]),
 ) -> Result<bool, ReadError> {
     let winning = BetsOn::new(terms.winning_number);
-    let tail = read_ledger(disk, &mut |place, group| {
+    let visit = |found: &mut Found, place: Place, group: &Group<'_>| {
         if !goes_on() {
             return Ok(Next::Stop);
         }
@@ -102,12 +112,38 @@ pub fn for_each_winner(
             if !(1..=terms.agencies).contains(&agency) {
                 return Err(damaged(place, format!("a batch of agency {agency}")));
             }
-            let searched = winning.for_each(record.body, |bet| take(agency, bet.document));
+            let searched = winning.for_each(record.body, |bet| found.add(agency, bet.document));
             searched.map_err(|error| damaged(place, error.to_string()))?;
         }
         Ok(Next::Continue)
+    };
+    let tail = read_segments(disk, readers, Found::default, visit, &mut |found: Found| {
+        found.for_each(take);
     })?;
     Ok(tail.is_some())
+}
+
+/// The winners of one segment, in its order.
+#[derive(Default)]
+struct Found {
+    documents: Vec<u8>,
+    /// Each winner's agency, and where its document ends.
+    winners: Vec<(u32, usize)>,
+}
+
+impl Found {
+    fn add(&mut self, agency: u32, document: &str) {
+        self.documents.extend_from_slice(document.as_bytes());
+        self.winners.push((agency, self.documents.len()));
+    }
+
+    fn for_each(&self, take: &mut dyn FnMut(u32, &[u8])) {
+        let mut start = 0;
+        for &(agency, end) in &self.winners {
+            take(agency, &self.documents[start..end]);
+            start = end;
+        }
+    }
 }
 
 fn damaged(place: Place, what: String) -> ReadError {

@@ -10,6 +10,7 @@ mod faults;
 mod life;
 mod memory;
 mod order;
+mod readers;
 mod refusal;
 mod room;
 mod waiters;

@@ -105,18 +105,24 @@ fn winners_are_the_bets_on_the_number_however_it_is_written() {
 }
 
 #[test]
-fn all_bets_can_win() {
-    let mut central = Central::new(2);
-    central.finish_all([1]);
-    let mut client = central.session(2);
-    for seq in 1..=20 {
-        client.send(&numbered(seq, 2, &[7574; 50]));
+fn all_bets_can_win_whoever_reads_them() {
+    for readers in [1, 3] {
+        let mut setup = Setup { agencies: 2, ..Setup::default() };
+        setup.draw.readers = readers;
+        let mut central = Central::with(setup);
+        central.finish_all([1]);
+        let mut client = central.session(2);
+        for seq in 1..=100 {
+            client.send(&numbered(seq, 2, &[7574; 50]));
+            central.settle();
+        }
+        assert!(central.disk.durable_files().contains_key("00000003.log"));
+        client.send(&[session_ready(2, 100, 5000), ask(2)].concat());
+        central.settle();
+        let replies = client.replies();
+        assert_eq!(replies.len(), 102);
+        assert_eq!(replies[101], winners(&"30007574#".repeat(5000)));
     }
-    client.send(&[session_ready(2, 20, 1000), ask(2)].concat());
-    central.settle();
-    let replies = client.replies();
-    assert_eq!(replies.len(), 22);
-    assert_eq!(replies[21], winners(&"30007574#".repeat(1000)));
 }
 
 #[test]

@@ -67,6 +67,7 @@ const HELP: &[Help] = &[
             ("--ledger-queue", "[default: 64MiB]"),
             ("--segment-size", "[default: 64MiB]"),
             ("--mark-delay", "[default: 100ms]"),
+            ("--readers", "[default: as many as cores, at most 8]"),
             ("--linger-max", "[default: 1ms]"),
             ("--backlog", "[default: 1024]"),
             ("--announce-delay", "[default: 0s]"),
