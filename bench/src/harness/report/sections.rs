@@ -155,13 +155,13 @@ fn notes_of_point(row: &RowReport) -> impl Iterator<Item = String> {
 }
 
 fn draw(draw: &DrawReport) -> Section {
-    let restart = draw.restart_seconds;
+    let (drawing, restart) = (draw.draw_seconds, draw.restart_seconds);
     let seconds = |figure: f64| format!("{figure:.3} s");
     let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / MIB);
     let stored = draw.stored.max as f64 / MIB;
     let megabytes_per_second = |seconds: f64| draw.ledger_bytes as f64 / 1e6 / seconds;
     let rows = [
-        ("draw", seconds(draw.draw_seconds), marks::DRAW_SECONDS.told(draw.draw_seconds)),
+        ("draw", seconds(drawing.median), marks::DRAW_SECONDS.told(drawing.median)),
         (
             "restart, draw found again",
             seconds(restart.median),
@@ -182,10 +182,12 @@ fn draw(draw: &DrawReport) -> Section {
     Section {
         title: format!("draw, restart, memory: {} bets", with_unit(draw.load.bets as f64)),
         lines: vec![format!(
-            "driver pool; stored at {} bets/s; the ledger's files are {}, read at {:.0} MB/s; restarts {} to {}",
+            "driver pool; stored at {} bets/s; the ledger's files are {}, read at {:.0} MB/s; draws {} to {}, restarts {} to {}",
             with_unit(draw.load.bets_per_second),
             mebibytes(draw.ledger_bytes),
             megabytes_per_second(draw.read_seconds),
+            seconds(drawing.min),
+            seconds(drawing.max),
             seconds(restart.min),
             seconds(restart.max),
         )],
