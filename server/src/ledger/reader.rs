@@ -97,8 +97,8 @@ pub fn read_ledger(disk: &dyn Disk, visit: Visit<'_>) -> Result<Option<Tail>, Re
 }
 
 /// Visits the groups of a ledger on up to `readers` threads, each segment with what `begin` makes for
-/// it. `take` gets those in the order of their segments, while others are still read. `None` as in
-/// [`read_ledger`].
+/// it. `take` gets those in the order of their segments; at most one for each reader is held. `None`
+/// as in [`read_ledger`].
 ///
 /// With one reader all happens on the calling thread.
 ///

@@ -65,9 +65,9 @@ impl Winners {
     }
 }
 
-/// Reads all bets of the ledger on up to `readers` threads and keeps the documents of those that won, up
-/// to `length_max` bytes for each agency. Groups that are not whole yet are not read: when a draw is due, all bets are.
-/// `None` when `goes_on` said no.
+/// Reads all bets of the ledger on up to `readers` threads and keeps the documents of those that won,
+/// up to `length_max` bytes for each agency. Groups that are not whole yet are not read: when a draw
+/// is due, all bets are. `None` when `goes_on` said no.
 ///
 /// # Errors
 /// [`ReadError`]
