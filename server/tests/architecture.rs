@@ -92,6 +92,15 @@ fn sessions_and_the_state_see_no_clock_thread_or_file() {
     }
 }
 
+/// A clock that is set back, or was never right, changes the times in log lines and nothing else.
+#[test]
+fn only_the_log_asks_what_time_it_is() {
+    let wall_clocks = ["SystemTime", "UNIX_EPOCH", "Local::", "Utc::", "Realtime"];
+    for folder in ["protocol/src", "server/src", "client/src"] {
+        check(folder, &wall_clocks, &["/log.rs"]);
+    }
+}
+
 #[test]
 fn only_the_disk_touches_the_ledgers_files() {
     check("server/src/ledger", &FILES, &["/disk.rs"]);

@@ -59,7 +59,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The disk failed.
-    #[error("{what}: {source}")]
+    #[error("{what}: {source}: check the disk, then start again")]
     Disk {
         /// What was being done.
         what: &'static str,

@@ -163,6 +163,34 @@ fn a_thread_that_cannot_be_started_ends_the_server_in_order() {
 }
 
 #[test]
+fn a_start_whose_disk_fails_serves_nobody_and_the_next_one_is_sound() {
+    let directory = tempdir().unwrap();
+    let office = Office::start(directory.path(), &[]);
+    office.connect().exchange(&batch(1, 30_000_000, 3), &ACK);
+    office.process.kill();
+    let mut failed = 0;
+    for call in ["fdatasync", "pwrite64", "rename"] {
+        for when in 1..=4 {
+            // Once it listens, the calls of a start are over.
+            let inject = format!("{call}:error=EIO:when={when}");
+            let Some(mut process) = start_broken(directory.path(), &inject, &[]) else { return };
+            if process.says("action: listen") {
+                process.kill();
+            } else {
+                let ended = process.end();
+                assert_eq!(ended.code, Some(5), "{inject}: {ended:?}");
+                assert!(ended.stderr.contains("check the disk"), "{inject}: {ended:?}");
+                failed += 1;
+            }
+            Office::start(directory.path(), &[]).process.kill();
+            let exported = export(directory.path());
+            assert_eq!(exported, batch_rows(1, 30_000_000, 3).into_bytes(), "{inject}");
+        }
+    }
+    assert!(failed >= 3, "only {failed} of the failures met a start");
+}
+
+#[test]
 fn a_read_error_at_the_start_is_no_damage() {
     let directory = tempdir().unwrap();
     let office = Office::start(directory.path(), &[]);

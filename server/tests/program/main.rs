@@ -15,6 +15,7 @@ mod wire;
 mod auditing;
 mod deployed;
 mod disk_failure;
+mod full_disk;
 mod life;
 mod load;
 mod main_job;

@@ -90,6 +90,23 @@ impl Process {
         }
     }
 
+    /// Waits for the next line that holds `part`, or for the end; says whether there was one.
+    pub(crate) fn says(&mut self, part: &str) -> bool {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    let found = line.contains(part);
+                    self.seen.push(line);
+                    if found {
+                        return true;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!("{} says nothing", self.name),
+            }
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }
@@ -114,6 +131,10 @@ impl Process {
         let stderr = self.stderr.take().unwrap().join().unwrap();
         let lines = std::mem::take(&mut self.seen);
         Ended { code: status.code(), signal: status.signal(), lines, stderr }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The most memory it had resident so far, in bytes.
