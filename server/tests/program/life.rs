@@ -140,7 +140,7 @@ pub(crate) fn fill(wire: &mut Wire, bytes: &[u8]) -> usize {
 }
 
 /// More than the kernel keeps on both sides, and a server of one connection.
-const FILL_MAX: usize = 256 << 20;
+const FILL_MAX: usize = 64 << 20;
 
 #[test]
 fn the_phases_follow_one_another() {
