@@ -62,8 +62,11 @@ fn start(driver: &str, data_dir: &Path) -> Office {
 }
 
 fn main_job(office: &Office, inputs: &Inputs) -> Duration {
+    // Small batches make of the sample a job that lasts longer than the agencies' own start.
+    let batch = if inputs.is_dataset { "150" } else { "1" };
+    let options = ["--batch-bets-max", batch, "--window", "4"];
     let begun = Instant::now();
-    let agencies = start_agencies(office.address, &inputs.files, &[]);
+    let agencies = start_agencies(office.address, &inputs.files, &options);
     assert_eq!(finish_agencies(agencies), inputs.winners());
     begun.elapsed()
 }
