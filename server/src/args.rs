@@ -59,6 +59,10 @@ pub struct ServeArgs {
     /// Connections at once; then accepting pauses, and newcomers are told that the office is busy
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub max_connections: usize,
+    /// Connections at once from one address; its newcomers are then told that the office is busy
+    /// [default: as many as in all]
+    #[arg(long, value_name = "N")]
+    pub max_connections_per_address: Option<usize>,
     /// How long a newcomer waits for a place before it is told so
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub busy_delay: String,

@@ -154,6 +154,12 @@ fn driver_limits(args: &ServeArgs) -> anyhow::Result<Limits> {
     let workers = args.workers.unwrap_or_else(cores);
     ensure!((1..=WORKERS_MAX).contains(&workers), "--workers {workers}: not 1 to {WORKERS_MAX}");
     ensure!(args.max_connections > 0, "--max-connections 0: nobody could connect");
+    let connections_per_address_max =
+        args.max_connections_per_address.unwrap_or(args.max_connections);
+    ensure!(
+        connections_per_address_max > 0,
+        "--max-connections-per-address 0: nobody could connect"
+    );
     let peer_time_max = deadline_flag("peer-timeout", &args.peer_timeout)?;
     ensure!(
         peer_time_max <= PEER_TIMEOUT_MAX,
@@ -163,6 +169,7 @@ fn driver_limits(args: &ServeArgs) -> anyhow::Result<Limits> {
     Ok(Limits {
         workers,
         connections_max: args.max_connections,
+        connections_per_address_max,
         output_bytes_max: output_bytes_max(args)?,
         output_time_max: deadline_flag("output-timeout", &args.output_timeout)?,
         drain_time_max: time_flag("drain-timeout", &args.drain_timeout)?,
@@ -453,6 +460,7 @@ mod tests {
             ("--winning-number", &["10000", "65535"]),
             ("--workers", &["0", "1025"]),
             ("--max-connections", &["0"]),
+            ("--max-connections-per-address", &["0"]),
             ("--max-packet", &["0", "1025KiB", "2MiB", "x", "1kb", "64 K", ""]),
             ("--max-output", &["0", "x"]),
             ("--max-unanswered", &["0"]),
@@ -483,6 +491,19 @@ mod tests {
         let typed = ["bolillero-server", "serve", flag, value];
         let Command::Serve(args) = Cli::parse_from(typed).command else { panic!("not serve") };
         *args
+    }
+
+    #[test]
+    fn an_address_has_as_many_connections_as_there_are_in_all_unless_told_otherwise() {
+        for (typed, per_address) in [
+            ("", 10_000),
+            ("--max-connections 7", 7),
+            ("--max-connections 7 --max-connections-per-address 3", 3),
+            ("--max-connections-per-address 3", 3),
+        ] {
+            let limits = config(typed, &[], None).unwrap().limits;
+            assert_eq!(limits.connections_per_address_max, per_address, "{typed}");
+        }
     }
 
     #[test]

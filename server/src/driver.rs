@@ -2,6 +2,7 @@
 //! differs is where a connection is turned.
 
 mod accept;
+mod addresses;
 mod alarm;
 mod hub;
 mod reactor;

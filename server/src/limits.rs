@@ -13,6 +13,8 @@ pub struct Limits {
     pub workers: usize,
     /// Connections served at a time. Lowered at start when there are not enough descriptors for it.
     pub connections_max: usize,
+    /// Connections served at a time from one address. At `connections_max` or more it limits nothing.
+    pub connections_per_address_max: usize,
     /// Newcomers that are kept waiting when there is no room, and as many again that are being told
     /// so. More stay in the listeners' backlogs.
     pub newcomers_max: usize,
@@ -43,6 +45,7 @@ impl Default for Limits {
         Self {
             workers: thread::available_parallelism().map_or(2, usize::from),
             connections_max: 16_384,
+            connections_per_address_max: 16_384,
             newcomers_max: 64,
             busy_time: Duration::from_secs(1),
             turn_bytes_max: 256 * 1024,
@@ -73,6 +76,7 @@ impl Limits {
         let limits = [
             ("workers", self.workers),
             ("connections_max", self.connections_max),
+            ("connections_per_address_max", self.connections_per_address_max),
             ("turn_bytes_max", self.turn_bytes_max),
             ("output_bytes_max", self.output_bytes_max),
         ];

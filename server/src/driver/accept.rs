@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{SockRef, TcpKeepalive};
 
+use super::addresses::Addresses;
 use super::{Limits, Listener};
 use crate::session::{Peer, Service};
 
@@ -17,6 +18,9 @@ use crate::session::{Peer, Service};
 pub(super) struct Entrance {
     doors: Vec<Door>,
     waiting: VecDeque<Newcomer>,
+    /// Those whose address has all the connections it may have. They take up to half of the places
+    /// to wait, so that however many come from there, others still find one.
+    crowded: VecDeque<Newcomer>,
     waiting_max: usize,
     busy_time: Duration,
     /// Set while the process or the system has no descriptor left.
@@ -50,6 +54,7 @@ impl Entrance {
         Ok(Self {
             doors,
             waiting: VecDeque::new(),
+            crowded: VecDeque::new(),
             waiting_max: limits.newcomers_max,
             busy_time: limits.busy_time,
             paused_until: None,
@@ -79,7 +84,7 @@ impl Entrance {
         }
         self.paused_until = None;
         for index in (0..self.doors.len()).cycle().take(ACCEPTS_PER_ROUND_MAX) {
-            if self.waiting.len() >= room.saturating_add(self.waiting_max) {
+            if !self.has_place(room) {
                 return;
             }
             if let Err(error) = self.accept(index, now) {
@@ -92,39 +97,79 @@ impl Entrance {
         }
     }
 
-    /// Those who came first, for whom there is room.
-    pub(super) fn welcome(&mut self, room: usize) -> Vec<Newcomer> {
-        self.waiting.drain(..room.min(self.waiting.len())).collect()
+    /// Where there is room: who came first of those whose address has a place.
+    pub(super) fn welcome(&mut self, addresses: &Addresses) -> Option<Newcomer> {
+        if let Some(first) = self.crowded.iter().position(|newcomer| newcomer.fits(addresses)) {
+            return self.crowded.remove(first);
+        }
+        while let Some(newcomer) = self.waiting.pop_front() {
+            if newcomer.fits(addresses) {
+                return Some(newcomer);
+            }
+            self.crowd(newcomer);
+        }
+        None
     }
 
     /// Those who waited as long as anybody should, up to `most`.
     pub(super) fn turn_away(&mut self, most: usize, now: Instant) -> Vec<Newcomer> {
         let tired = |newcomer: &&Newcomer| newcomer.since + self.busy_time <= now;
-        let count = self.waiting.iter().take(most).take_while(tired).count();
-        self.waiting.drain(..count).collect()
+        let waiting = self.waiting.iter().take(most).take_while(tired).count();
+        let most_crowded = self.farewells_of_crowded(most - waiting);
+        let crowded = self.crowded.iter().take(most_crowded).take_while(tired).count();
+        self.waiting.drain(..waiting).chain(self.crowded.drain(..crowded)).collect()
     }
 
     /// Whether somebody waits for another to leave.
     pub(super) fn is_waited_at(&self) -> bool {
-        !self.waiting.is_empty() || self.doors.iter().any(|door| door.ready)
+        let waits = !self.waiting.is_empty() || !self.crowded.is_empty();
+        waits || self.doors.iter().any(|door| door.ready)
     }
 
     /// When there is something to do though nobody comes or leaves.
-    pub(super) fn next(&self, room: usize, farewells: usize, now: Instant) -> Option<Instant> {
-        if room > 0 && !self.waiting.is_empty() {
+    pub(super) fn next(
+        &self,
+        room: usize,
+        farewells: usize,
+        addresses: &Addresses,
+        now: Instant,
+    ) -> Option<Instant> {
+        let fits = |newcomer: &Newcomer| newcomer.fits(addresses);
+        if room > 0 && (!self.waiting.is_empty() || self.crowded.iter().any(fits)) {
             return Some(now);
         }
-        let accepts = self.doors.iter().any(|door| door.ready)
-            && self.waiting.len() < room.saturating_add(self.waiting_max);
+        let accepts = self.doors.iter().any(|door| door.ready) && self.has_place(room);
         let accepts = accepts.then(|| self.paused_until.unwrap_or(now));
-        let busy = self.waiting.front().filter(|_| farewells > 0);
-        let busy = busy.map(|first| first.since + self.busy_time);
+        let waiting = self.waiting.front().filter(|_| farewells > 0);
+        let crowded = self.crowded.front().filter(|_| self.farewells_of_crowded(farewells) > 0);
+        let busy = waiting.into_iter().chain(crowded).map(|first| first.since + self.busy_time);
         accepts.into_iter().chain(busy).min()
     }
 
     /// Shuts the doors. Who waited inside is still to be told.
     pub(super) fn close(self) -> impl Iterator<Item = Newcomer> {
-        self.waiting.into_iter()
+        self.waiting.into_iter().chain(self.crowded)
+    }
+
+    /// Whether one more may come in and wait.
+    fn has_place(&self, room: usize) -> bool {
+        self.waiting.len() + self.crowded.len() < room.saturating_add(self.waiting_max)
+    }
+
+    /// Has one wait whose address has no place. Where too many do it is closed without a word:
+    /// there is nothing it could be kept for, and who it keeps out may be somebody else.
+    fn crowd(&mut self, newcomer: Newcomer) {
+        if self.crowded.len() < self.waiting_max / 2 {
+            self.crowded.push_back(newcomer);
+        } else {
+            let ip = newcomer.peer.address.ip();
+            log::debug!("action: accept | result: in_progress | ip: {ip} | closed: true");
+        }
+    }
+
+    /// How many of `most` farewells may be theirs: half of all are kept for everybody else.
+    fn farewells_of_crowded(&self, most: usize) -> usize {
+        most.saturating_sub(self.waiting_max / 2)
     }
 
     /// An error is ours. Those of the connection that was to be accepted are none.
@@ -152,6 +197,12 @@ impl Entrance {
                 error => Err(error),
             },
         }
+    }
+}
+
+impl Newcomer {
+    fn fits(&self, addresses: &Addresses) -> bool {
+        addresses.has_place(self.peer.address.ip())
     }
 }
 
@@ -209,14 +260,33 @@ mod tests {
         (entrance, addresses)
     }
 
+    /// Lets all in for whom there is room and whose address has a place.
+    fn welcome_all(entrance: &mut Entrance, addresses: &mut Addresses) -> Vec<Newcomer> {
+        let next = || {
+            let newcomer = entrance.welcome(addresses)?;
+            addresses.enter(newcomer.peer.address.ip());
+            Some(newcomer)
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    /// A client whose address ends with `last`.
+    fn connect(from: u8, to: SocketAddr) -> TcpStream {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, from], 0)).into()).unwrap();
+        socket.connect(&to.into()).unwrap();
+        socket.into()
+    }
+
     #[test]
     fn an_accepted_socket_has_its_listener_s_options() {
         let limits = Limits::default();
         let (mut entrance, addresses) = entrance(&limits, 1);
         let _client = TcpStream::connect(addresses[0]).unwrap();
         entrance.gather(1, Instant::now());
-        let newcomers = entrance.welcome(1);
-        let socket = SockRef::from(&newcomers[0].stream);
+        let newcomer = entrance.welcome(&Addresses::new(1)).unwrap();
+        let socket = SockRef::from(&newcomer.stream);
         assert!(socket.nonblocking().unwrap());
         assert!(socket.tcp_nodelay().unwrap());
         assert!(socket.keepalive().unwrap());
@@ -232,11 +302,13 @@ mod tests {
         let lonely = TcpStream::connect(addresses[1]).unwrap();
         let now = Instant::now();
         entrance.gather(usize::MAX, now);
-        let first = entrance.welcome(usize::MAX);
+        let mut addresses = Addresses::new(usize::MAX);
+        let first = welcome_all(&mut entrance, &mut addresses);
         assert!(first.len() < 100, "{} accepted in one round", first.len());
         let lonely = lonely.local_addr().unwrap();
         assert!(first.iter().any(|newcomer| newcomer.peer.address == lonely));
-        assert_eq!(entrance.next(usize::MAX, 1, now), Some(now), "the others are not forgotten");
+        let next = entrance.next(usize::MAX, 1, &addresses, now);
+        assert_eq!(next, Some(now), "the others are not forgotten");
     }
 
     #[test]
@@ -249,9 +321,65 @@ mod tests {
         entrance.gather(0, now);
         assert_eq!(entrance.waiting.len(), 2);
         assert_eq!(entrance.turn_away(9, now).len(), 0);
-        assert_eq!(entrance.next(0, 1, now), Some(now + busy_time));
-        assert_eq!(entrance.next(0, 0, now), None, "nobody can be told before one leaves");
+        let addresses = Addresses::new(1);
+        let next = |entrance: &Entrance, farewells| entrance.next(0, farewells, &addresses, now);
+        assert_eq!(next(&entrance, 1), Some(now + busy_time));
+        assert_eq!(next(&entrance, 0), None, "nobody can be told before one leaves");
         assert_eq!(entrance.turn_away(1, now + busy_time).len(), 1);
-        assert_eq!(entrance.next(0, 1, now), Some(now), "there is a place in the row");
+        assert_eq!(next(&entrance, 1), Some(now), "there is a place in the row");
+    }
+
+    #[test]
+    fn a_crowd_from_one_address_leaves_places_to_those_of_others() {
+        const ROOM: usize = 9;
+        let busy_time = Duration::from_secs(1);
+        let limits = Limits { newcomers_max: 4, busy_time, ..Limits::default() };
+        let (mut entrance, doors) = entrance(&limits, 1);
+        let mut addresses = Addresses::new(2);
+        let crowd: Vec<_> = (0..12).map(|_| connect(2, doors[0])).collect();
+        let now = Instant::now();
+        entrance.gather(ROOM, now);
+        let inside = welcome_all(&mut entrance, &mut addresses);
+        assert_eq!(inside.len(), 2);
+        assert_eq!((entrance.waiting.len(), entrance.crowded.len()), (0, 2));
+        let closed = |client: &&TcpStream| {
+            client.set_nonblocking(true).unwrap();
+            io::Read::read(&mut &**client, &mut [0; 1]).is_ok()
+        };
+        assert_eq!(crowd.iter().filter(closed).count(), 8);
+        let other = connect(3, doors[0]);
+        entrance.knocked(0);
+        entrance.gather(ROOM, now);
+        let welcome = welcome_all(&mut entrance, &mut addresses);
+        assert_eq!(welcome.len(), 1);
+        assert_eq!(welcome[0].peer.address, other.local_addr().unwrap());
+        // Without room at all the others of the row's places are theirs too.
+        let _others: Vec<_> = (0..3).map(|_| connect(4, doors[0])).collect();
+        entrance.knocked(0);
+        entrance.gather(0, now);
+        assert_eq!((entrance.waiting.len(), entrance.crowded.len()), (2, 2));
+    }
+
+    #[test]
+    fn who_waits_for_its_address_is_let_in_when_one_leaves_or_turned_away() {
+        let busy_time = Duration::from_secs(1);
+        let limits = Limits { newcomers_max: 4, busy_time, ..Limits::default() };
+        let (mut entrance, doors) = entrance(&limits, 1);
+        let mut addresses = Addresses::new(1);
+        let clients: Vec<_> = (0..3).map(|_| connect(2, doors[0])).collect();
+        let now = Instant::now();
+        entrance.gather(9, now);
+        let first = welcome_all(&mut entrance, &mut addresses).remove(0).peer.address.ip();
+        assert_eq!(entrance.next(9, 4, &addresses, now), Some(now + busy_time));
+        assert_eq!(entrance.next(9, 2, &addresses, now), None, "two farewells are for others");
+        assert!(entrance.is_waited_at());
+        addresses.leave(first);
+        assert_eq!(entrance.next(9, 4, &addresses, now), Some(now));
+        let second = welcome_all(&mut entrance, &mut addresses).remove(0);
+        assert_eq!(second.peer.address, clients[1].local_addr().unwrap());
+        assert_eq!(entrance.turn_away(4, now).len(), 0);
+        assert_eq!(entrance.turn_away(2, now + busy_time).len(), 0);
+        assert_eq!(entrance.turn_away(4, now + busy_time).len(), 1);
+        assert!(!entrance.is_waited_at());
     }
 }

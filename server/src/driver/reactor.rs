@@ -17,7 +17,7 @@ use super::accept::{Entrance, Newcomer};
 use super::alarm::Alarm;
 use super::hub::{Hub, Inbox, Runner};
 use super::slot::{Outcome, Slot, log_panic};
-use super::slots::Slots;
+use super::slots::{Purpose, Slots};
 use super::{Limits, Listener, threads};
 use crate::conn::{Causes, Connection, Scratch};
 use crate::lifecycle::{Lifecycle, Phase};
@@ -63,10 +63,10 @@ impl Reactor {
         let registry = poll.registry().try_clone()?;
         let now = Instant::now();
         Ok(Self {
+            slots: Slots::new(limits.connections_per_address_max),
             hub: Arc::new(Hub::new(runner, limits, Alarm::new(now), registry, waker)),
             poll,
             stage: Stage::Serving(entrance),
-            slots: Slots::default(),
             ready: VecDeque::new(),
             scratch: Scratch::default(),
             inbox: Inbox::default(),
@@ -121,7 +121,10 @@ impl Reactor {
         let ready = (!self.ready.is_empty()).then_some(now);
         let sweep = self.hub.alarm.next().map(|at| at.max(self.swept + SWEEP_PAUSE));
         let stage = match &self.stage {
-            Stage::Serving(entrance) => entrance.next(self.room(), self.room_for_farewells(), now),
+            Stage::Serving(entrance) => {
+                let addresses = self.slots.addresses();
+                entrance.next(self.room(), self.room_for_farewells(), addresses, now)
+            }
             Stage::Draining { until } | Stage::Aborting { until } => Some(*until),
         };
         [ready, sweep, stage].into_iter().flatten().min()
@@ -229,19 +232,27 @@ impl Reactor {
         let (room, farewells) = (self.room(), self.room_for_farewells());
         let Stage::Serving(entrance) = &mut self.stage else { return };
         entrance.gather(room, now);
-        let welcome = entrance.welcome(room);
-        let refused = entrance.turn_away(farewells, now);
-        for newcomer in welcome {
+        while let Some(newcomer) = self.welcome() {
             self.open(newcomer, now);
         }
-        for newcomer in refused {
+        let Stage::Serving(entrance) = &mut self.stage else { return };
+        for newcomer in entrance.turn_away(farewells, now) {
             self.dismiss(newcomer);
+        }
+    }
+
+    /// The next to be let in. One at a time: each takes a place of its address.
+    fn welcome(&mut self) -> Option<Newcomer> {
+        let has_room = self.room() > 0;
+        match &mut self.stage {
+            Stage::Serving(entrance) if has_room => entrance.welcome(self.slots.addresses()),
+            _ => None,
         }
     }
 
     fn open(&mut self, newcomer: Newcomer, now: Instant) {
         let Newcomer { stream, peer, service, .. } = newcomer;
-        let Some(slot) = self.make_slot(false) else { return };
+        let Some(slot) = self.make_slot(Purpose::Serving(peer.address.ip())) else { return };
         let mailbox = Mailbox::new(Arc::clone(&slot) as Arc<dyn Wake>);
         let open = || Connection::open(stream, peer, service.open(peer, mailbox), now);
         match catch_unwind(AssertUnwindSafe(open)) {
@@ -259,26 +270,22 @@ impl Reactor {
 
     fn dismiss(&mut self, newcomer: Newcomer) {
         let Newcomer { stream, peer, service, .. } = newcomer;
-        log::debug!(
-            "action: accept | result: in_progress | ip: {} | busy: true",
-            peer.address.ip()
-        );
-        if let Some(slot) = self.make_slot(true) {
+        let ip = peer.address.ip();
+        log::debug!("action: accept | result: in_progress | ip: {ip} | busy: true");
+        if let Some(slot) = self.make_slot(Purpose::Farewell) {
             // It has something to write from the beginning.
             let _ = slot.schedule.due(Causes::WRITABLE);
             self.install(slot, Connection::farewell(stream, peer, service.busy()));
         }
     }
 
-    fn make_slot(&mut self, is_farewell: bool) -> Option<Arc<Slot>> {
+    fn make_slot(&mut self, purpose: Purpose) -> Option<Arc<Slot>> {
         let bell = match self.hub.runner {
             Runner::Threads => threads::bell().map(Some),
             Runner::Pool(_) | Runner::Reactor => Ok(None),
         };
         match bell {
-            Ok(bell) => {
-                Some(self.slots.insert(is_farewell, |token| Slot::new(token, bell, &self.hub)))
-            }
+            Ok(bell) => Some(self.slots.insert(purpose, |token| Slot::new(token, bell, &self.hub))),
             Err(error) => {
                 log::warn!("action: accept | result: fail | reason: {error}");
                 None

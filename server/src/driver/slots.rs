@@ -1,31 +1,52 @@
-//! All slots of a server by number. Knows how many connections are served, and how many are only
-//! told that there is no room.
+//! All slots of a server by number. Knows how many connections are served, in all and from each
+//! address, and how many are only told that there is no room.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use mio::Token;
 
+use super::addresses::Addresses;
 use super::slot::Slot;
 
 /// Numbers are used again, the last one first.
-#[derive(Default)]
 pub(super) struct Slots {
     places: Vec<Option<Place>>,
     free: Vec<usize>,
     served: usize,
     farewells: usize,
+    addresses: Addresses,
+}
+
+/// What a slot is for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    /// A connection from this address.
+    Serving(IpAddr),
+    /// To tell somebody that there is no room.
+    Farewell,
 }
 
 struct Place {
     slot: Arc<Slot>,
-    is_farewell: bool,
+    purpose: Purpose,
 }
 
 impl Slots {
+    pub(super) fn new(per_address_max: usize) -> Self {
+        Self {
+            places: Vec::new(),
+            free: Vec::new(),
+            served: 0,
+            farewells: 0,
+            addresses: Addresses::new(per_address_max),
+        }
+    }
+
     /// Keeps the slot that `make` makes for its number.
     pub(super) fn insert(
         &mut self,
-        is_farewell: bool,
+        purpose: Purpose,
         make: impl FnOnce(Token) -> Arc<Slot>,
     ) -> Arc<Slot> {
         let number = self.free.pop().unwrap_or_else(|| {
@@ -33,14 +54,26 @@ impl Slots {
             self.places.len() - 1
         });
         let slot = make(Token(number));
-        self.places[number] = Some(Place { slot: Arc::clone(&slot), is_farewell });
-        *self.count(is_farewell) += 1;
+        self.places[number] = Some(Place { slot: Arc::clone(&slot), purpose });
+        match purpose {
+            Purpose::Serving(address) => {
+                self.served += 1;
+                self.addresses.enter(address);
+            }
+            Purpose::Farewell => self.farewells += 1,
+        }
         slot
     }
 
     pub(super) fn remove(&mut self, token: Token) {
         if let Some(place) = self.places.get_mut(token.0).and_then(Option::take) {
-            *self.count(place.is_farewell) -= 1;
+            match place.purpose {
+                Purpose::Serving(address) => {
+                    self.served -= 1;
+                    self.addresses.leave(address);
+                }
+                Purpose::Farewell => self.farewells -= 1,
+            }
             self.free.push(token.0);
         }
     }
@@ -61,15 +94,15 @@ impl Slots {
         self.farewells
     }
 
+    pub(super) fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
     pub(super) fn len(&self) -> usize {
         self.served + self.farewells
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn count(&mut self, is_farewell: bool) -> &mut usize {
-        if is_farewell { &mut self.farewells } else { &mut self.served }
     }
 }

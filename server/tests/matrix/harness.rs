@@ -34,7 +34,15 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
+        self.connect_from(1)
+    }
+
+    /// Connects from the address that ends with `last`: all of 127.0.0.0/8 is this machine.
+    pub(crate) fn connect_from(&self, last: u8) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        let stream = TcpStream::from(socket);
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();

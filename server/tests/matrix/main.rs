@@ -46,7 +46,9 @@ matrix! {
         idle_connections_do_not_keep_others_from_being_served
         a_newcomer_without_room_is_told_so
         a_newcomer_gets_the_room_of_one_that_leaves
-        accepting_goes_on_when_somebody_leaves;
+        accepting_goes_on_when_somebody_leaves
+        an_address_with_all_its_connections_is_told_so_and_others_get_in
+        a_place_of_an_address_is_free_again_however_its_connection_ended;
     waking:
         every_wake_from_another_thread_arrives
         of_many_wakes_at_once_the_last_arrives

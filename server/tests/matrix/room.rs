@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use bolillero_server::driver::{Driver, Limits};
 use bolillero_server::echo::Echo;
+use bolillero_server::session::{Flow, Input};
 
 use crate::harness::{PATIENCE, Server};
 use crate::limits;
+use crate::sessions::{On, Script};
 
 pub(crate) fn idle_connections_do_not_keep_others_from_being_served(driver: Driver) {
     let n_idle = if driver == Driver::Threads { 200 } else { 2000 };
@@ -67,5 +69,60 @@ pub(crate) fn accepting_goes_on_when_somebody_leaves(driver: Driver) {
     }
     for mut client in clients {
         client.expect(b"hello\n");
+    }
+}
+
+pub(crate) fn an_address_with_all_its_connections_is_told_so_and_others_get_in(driver: Driver) {
+    let busy_time = Duration::from_millis(50);
+    let limits = Limits { connections_per_address_max: 2, busy_time, ..limits() };
+    let server =
+        Server::start(driver, Echo::default(), Limits { linger_time_max: PATIENCE, ..limits });
+    let mut inside = [server.connect_from(2), server.connect_from(2)];
+    for client in &mut inside {
+        client.exchange(b"inside\n");
+    }
+    // One of a third address for each that is told.
+    for _ in 0..5 {
+        let mut one_more = server.connect_from(2);
+        server.connect_from(3).exchange(b"from elsewhere\n");
+        one_more.send(b"let me in\n");
+        assert_eq!(one_more.rest(), b"busy\n");
+    }
+    // So many that most of them are closed at once.
+    let crowd: Vec<_> = (0..300).map(|_| server.connect_from(2)).collect();
+    server.connect_from(3).exchange(b"from elsewhere\n");
+    for client in &mut inside {
+        client.exchange(b"inside\n");
+    }
+    for mut client in crowd {
+        client.expect_cut();
+    }
+}
+
+pub(crate) fn a_place_of_an_address_is_free_again_however_its_connection_ended(driver: Driver) {
+    let open = |_| {
+        On(|input: Input<'_>, out: &mut Vec<u8>| match input {
+            Input::Bytes(b"panic\n") => panic!("as the peer wished"),
+            Input::Bytes(b"bye\n") => Flow::Close,
+            Input::Bytes(bytes) => {
+                out.extend_from_slice(bytes);
+                Flow::Continue
+            }
+            _ => Flow::Close,
+        })
+    };
+    let busy_time = 2 * PATIENCE;
+    let limits = Limits { connections_per_address_max: 1, busy_time, ..limits() };
+    let server = Server::start(driver, Script(open), limits);
+    let mut last = server.connect_from(2);
+    last.exchange(b"inside\n");
+    // Who gave up waiting holds no place either.
+    drop(server.connect_from(2));
+    for parting in ["panic\n", "bye\n", ""].into_iter().cycle().take(12) {
+        let mut next = server.connect_from(2);
+        last.send(parting.as_bytes());
+        drop(last);
+        next.exchange(b"inside\n");
+        last = next;
     }
 }

@@ -124,17 +124,23 @@ fn a_second_signal_ends_a_drain_at_once(driver: &str) {
     assert_eq!(export(directory.path()), batch_rows(1, 30_000_000, 10).into_bytes());
 }
 
-/// Sends until neither side takes more.
-fn fill(wire: &mut Wire, bytes: &[u8]) {
+/// Sends these bytes over and over until neither side takes more; how many those were.
+pub(crate) fn fill(wire: &mut Wire, bytes: &[u8]) -> usize {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let quiet = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let mut sent = 0;
     while poll(&mut [PollFd::new(&wire.0, PollFlags::OUT)], Some(&quiet)).unwrap() > 0 {
-        match std::io::Write::write(&mut wire.0, bytes) {
-            Ok(_) => {}
+        match std::io::Write::write(&mut wire.0, &bytes[sent % bytes.len()..]) {
+            Ok(count) => sent += count,
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
         }
+        assert!(sent < FILL_MAX, "it takes bytes without end");
     }
+    sent
 }
+
+/// More than the kernel keeps on both sides, and a server of one connection.
+const FILL_MAX: usize = 64 << 20;
 
 #[test]
 fn the_phases_follow_one_another() {

@@ -13,10 +13,12 @@ mod process;
 mod wire;
 
 mod auditing;
+mod crowd;
 mod deployed;
 mod disk_failure;
 mod full_disk;
 mod life;
+mod limits;
 mod load;
 mod main_job;
 mod options;
@@ -42,8 +44,13 @@ macro_rules! for_every_driver {
 }
 pub(crate) use for_every_driver;
 
-/// Says that something is not tried here. Not by `eprintln!`, which a test that passes keeps to itself.
+/// Says that something is not tried here.
 fn tell_skipped(what: &str) {
+    tell(&format!("skipped: {what}"));
+}
+
+/// Not by `eprintln!`, which a test that passes keeps to itself.
+fn tell(what: &str) {
     use std::io::Write as _;
-    std::io::stderr().write_all(format!("skipped: {what}\n").as_bytes()).unwrap();
+    std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
 }

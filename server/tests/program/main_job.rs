@@ -15,9 +15,9 @@ use crate::process::Process;
 use crate::wire::{ACK, CLOSE, batch, packet};
 
 /// What the server may have resident at most.
-const MEMORY_MAX: u64 = 32 << 20;
+pub(crate) const MEMORY_MAX: u64 = 32 << 20;
 /// Room for all bets, in little space.
-const SEGMENT_SIZE: &str = "8MiB";
+pub(crate) const SEGMENT_SIZE: &str = "8MiB";
 const STORED: &str = "action: apuesta_recibida | result: success";
 const DRAWN: &str = "action: sorteo | result: success";
 
@@ -26,7 +26,6 @@ for_every_driver! {
     base_clients_bring_every_bet_and_get_their_winners
     twenty_agencies_are_served
     agencies_resume_by_themselves_after_every_kill
-    two_hundred_silent_connections_hold_nobody_up
 }
 
 fn sessions_bring_every_bet_and_get_their_winners(driver: &str) {
@@ -44,7 +43,7 @@ fn twenty_agencies_are_served(driver: &str) {
 }
 
 /// One whole run, with one file and one process for each agency.
-fn run(inputs: &Inputs, server_options: &[&str], agency_options: &[&str]) {
+pub(crate) fn run(inputs: &Inputs, server_options: &[&str], agency_options: &[&str]) {
     let directory = tempdir().unwrap();
     let data_dir = directory.path();
     let agencies = inputs.files.len().to_string();
@@ -62,7 +61,7 @@ fn run(inputs: &Inputs, server_options: &[&str], agency_options: &[&str]) {
 }
 
 /// Everything is in the ledger, once, and in the order of the files.
-fn check_record(data_dir: &Path, inputs: &Inputs) {
+pub(crate) fn check_record(data_dir: &Path, inputs: &Inputs) {
     let exported = export(data_dir);
     assert!(exported == inputs.exported(), "the export of {} bytes differs", exported.len());
     let report = verify(data_dir);
@@ -174,32 +173,6 @@ fn an_agency_that_is_run_twice_stores_nothing_twice() {
     assert_eq!(finish_agencies(vec![third]), [winners[0]]);
     office.stop();
     assert!(inputs.exported().starts_with(&stored));
-    check_record(directory.path(), &inputs);
-}
-
-fn two_hundred_silent_connections_hold_nobody_up(driver: &str) {
-    let inputs = Inputs::find();
-    let directory = tempdir().unwrap();
-    let options = ["--driver", driver, "--workers", "2", "--segment-size", SEGMENT_SIZE];
-    let office = Office::start(directory.path(), &options);
-    let half_packets =
-        [&b""[..], b"\x03\0", b"\x03\0\0\x10\0", b"\x03\0\0\0\x40" as &[u8], b"\x09\0\0"];
-    let silent: Vec<_> = half_packets
-        .iter()
-        .cycle()
-        .take(200)
-        .map(|bytes| {
-            let mut wire = office.connect();
-            wire.send(bytes);
-            wire
-        })
-        .collect();
-    let agencies = start_agencies(office.address, &inputs.files, &[]);
-    assert_eq!(finish_agencies(agencies), inputs.winners());
-    assert_healthy_log(&office.stop().lines);
-    for mut wire in silent {
-        wire.expect_last(&CLOSE);
-    }
     check_record(directory.path(), &inputs);
 }
 

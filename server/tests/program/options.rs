@@ -55,6 +55,7 @@ const HELP: &[Help] = &[
             ("--driver", "[default: pool]"),
             ("--workers", "[default: as many as cores]"),
             ("--max-connections", "[default: 10000]"),
+            ("--max-connections-per-address", "[default: as many as in all]"),
             ("--busy-delay", "[default: 1s]"),
             ("--max-packet", "[default: 64KiB]"),
             ("--max-unanswered", "[default: 64]"),

@@ -1,0 +1,226 @@
+//! Peers that go over a limit of the server's: each is held to it, told where there is something to
+//! tell, and nobody else notices.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+use tempfile::{TempDir, tempdir};
+
+use crate::for_every_driver;
+use crate::inputs::Inputs;
+use crate::life::fill;
+use crate::main_job::{MEMORY_MAX, run};
+use crate::office::{Office, assert_healthy_log, count, export};
+use crate::process::PATIENCE;
+use crate::wire::{
+    ACK, BUSY, CLOSE, CORRUPT, NO_WINNERS, Wire, batch, batch_body, batch_rows, packet,
+};
+
+for_every_driver! {
+    a_packet_may_be_as_long_as_the_limit_and_no_longer
+    a_packet_that_trickles_in_has_until_its_deadline_and_no_longer
+    a_connection_may_be_idle_for_its_time_but_not_while_it_is_owed_an_answer
+    a_peer_that_asks_without_end_is_not_read_and_then_gets_every_answer
+    peers_that_never_read_are_given_up
+    peers_that_never_read_are_given_up_by_the_kernel
+    who_comes_over_the_limit_of_connections_is_told_that_the_office_is_busy
+}
+
+fn start(driver: &str, options: &[&str]) -> (TempDir, Office) {
+    let directory = tempdir().unwrap();
+    let office = Office::start(directory.path(), &[&["--driver", driver], options].concat());
+    (directory, office)
+}
+
+fn a_packet_may_be_as_long_as_the_limit_and_no_longer(driver: &str) {
+    let body = batch_body(1, 30_000_000, 3);
+    let (directory, office) = start(driver, &["--max-packet", &body.len().to_string()]);
+    office.connect().exchange(&packet(3, &body), &ACK);
+    // One byte more is found in the header: no byte of the data is waited for.
+    let longer = packet(3, &(body + "#"));
+    let mut wire = office.connect();
+    wire.send(&longer[..5]);
+    wire.expect_last(&CORRUPT);
+    drop(wire);
+    assert_eq!(export(directory.path()), batch_rows(1, 30_000_000, 3).into_bytes());
+    office.stop();
+}
+
+fn a_packet_that_trickles_in_has_until_its_deadline_and_no_longer(driver: &str) {
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let (_directory, office) = start(driver, &["--packet-timeout", "1s"]);
+    let (mut slow, mut witness) = (office.connect(), office.connect());
+    slow.0.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    let begun = Instant::now();
+    slow.send(b"\x03\0\0\xff\xff");
+    let told = loop {
+        // Each byte is a turn of its own: behind it somebody else is answered.
+        slow.send(b"1");
+        witness.exchange(&packet(6, "1#"), &BUSY);
+        let mut told = [0; 6];
+        match slow.0.read(&mut told) {
+            Ok(length) => break told[..length].to_vec(),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+        assert!(begun.elapsed() < PATIENCE, "its deadline is postponed");
+    };
+    assert_eq!(told, CLOSE);
+    assert!(begun.elapsed() >= TIMEOUT, "{:?}", begun.elapsed());
+    drop(slow);
+    let ended = office.stop();
+    assert_healthy_log(&ended.lines);
+    assert_eq!(count(&ended.lines, "reason: unfinished packet for too long"), 1);
+}
+
+fn a_connection_may_be_idle_for_its_time_but_not_while_it_is_owed_an_answer(driver: &str) {
+    const TIMEOUT: Duration = Duration::from_millis(500);
+    let (_directory, office) = start(driver, &["--agencies", "2", "--idle-timeout", "500ms"]);
+    let mut owed = office.connect();
+    owed.send(&[packet(9, "1#1#"), packet(5, "1#0#0#"), packet(6, "1#")].concat());
+    assert_eq!(owed.packet().0, 10);
+    owed.expect(&ACK);
+    for _ in 0..3 {
+        let begun = Instant::now();
+        office.connect().expect_last(&CLOSE);
+        assert!(begun.elapsed() >= TIMEOUT, "{:?}", begun.elapsed());
+    }
+    let mut last = office.connect();
+    last.send(&[packet(5, "2#"), packet(6, "2#")].concat());
+    let begun = Instant::now();
+    owed.expect(&NO_WINNERS);
+    // Now that it has its answer its time runs as everybody's.
+    owed.expect_last(&CLOSE);
+    last.expect_last(&[&ACK[..], &NO_WINNERS, &CLOSE].concat());
+    assert!(begun.elapsed() >= TIMEOUT, "{:?}", begun.elapsed());
+    drop((owed, last));
+    let ended = office.stop();
+    assert_healthy_log(&ended.lines);
+    assert_eq!(count(&ended.lines, "reason: idle for too long"), 5);
+}
+
+/// The first question waits for the draw, so all behind it do: the window fills, then the sockets.
+fn a_peer_that_asks_without_end_is_not_read_and_then_gets_every_answer(driver: &str) {
+    let (_directory, office) = start(driver, &["--agencies", "2", "--max-unanswered", "3"]);
+    let mut asking = office.connect();
+    asking.send(&[packet(9, "1#1#"), packet(5, "1#0#0#")].concat());
+    assert_eq!(asking.packet().0, 10);
+    asking.expect(&ACK);
+    let question = packet(6, "1#");
+    asking.0.set_nonblocking(true).unwrap();
+    let sent = fill(&mut asking, &question.repeat(1000));
+    asking.0.set_nonblocking(false).unwrap();
+    // What was cut off by the full sockets is completed while the answers are read.
+    let n_questions = sent.div_ceil(question.len());
+    let rest = question[question.len() - (n_questions * question.len() - sent)..].to_vec();
+    office.connect().exchange(&packet(5, "2#"), &ACK);
+    let mut sender = Wire::over(asking.0.try_clone().unwrap());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            sender.send(&rest);
+            sender.half_close();
+        });
+        asking.expect_last(&NO_WINNERS.repeat(n_questions));
+    });
+    let memory_max = office.process.memory_max();
+    assert!(memory_max < MEMORY_MAX, "{memory_max} bytes were resident");
+    assert_healthy_log(&office.stop().lines);
+}
+
+fn peers_that_never_read_are_given_up(driver: &str) {
+    give_up(driver, ["--output-timeout", "300ms", "--peer-timeout", "1h"], "ending: Unread");
+}
+
+fn peers_that_never_read_are_given_up_by_the_kernel(driver: &str) {
+    give_up(driver, ["--output-timeout", "1h", "--peer-timeout", "1s"], "ending: Reset");
+}
+
+fn give_up(driver: &str, timeouts: [&str; 4], ending: &str) {
+    let options = ["--max-output", "64KiB", "--log-level", "debug"];
+    let draw = ["--agencies", "1", "--winning-number", "7"];
+    let (_directory, office) = start(driver, &[&options[..], &timeouts, &draw].concat());
+    let mut witness = office.connect();
+    for first in 0..5 {
+        witness.exchange(&batch(1, 10_000_000 * (1 + first), 1000), &ACK);
+    }
+    witness.exchange(&packet(5, "1#"), &ACK);
+    // 7 bytes, of which each is answered by hundreds.
+    let question = packet(6, "1#");
+    let questions = question.repeat(1000);
+    let mut ask = || {
+        witness.send(&question);
+        assert_eq!(witness.packet().1.len(), 500 * 9);
+    };
+    let flood = |mut wire: Wire| {
+        let error = std::iter::repeat_with(|| wire.0.write_all(&questions)).find_map(Result::err);
+        let kind = error.unwrap().kind();
+        assert!([ErrorKind::ConnectionReset, ErrorKind::BrokenPipe].contains(&kind), "{kind:?}");
+    };
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            let wire = office.connect();
+            scope.spawn(|| flood(wire));
+        }
+        (0..100).for_each(|_| ask());
+    });
+    ask();
+    let memory_max = office.process.memory_max();
+    assert!(memory_max < MEMORY_MAX, "{memory_max} bytes were resident");
+    let ended = office.stop();
+    assert_healthy_log(&ended.lines);
+    assert_eq!(count(&ended.lines, ending), 8);
+}
+
+fn who_comes_over_the_limit_of_connections_is_told_that_the_office_is_busy(driver: &str) {
+    for (limit, others_get_in) in
+        [("--max-connections", false), ("--max-connections-per-address", true)]
+    {
+        let (_directory, office) = start(driver, &[limit, "2", "--busy-delay", "50ms"]);
+        let ask = |wire: &mut Wire| wire.exchange(&packet(6, "1#"), &BUSY);
+        let mut inside = [2, 2].map(|from| connect_from(from, office.address));
+        inside.iter_mut().for_each(ask);
+        connect_from(2, office.address).expect_last(&BUSY);
+        let mut other = connect_from(3, office.address);
+        if others_get_in {
+            ask(&mut other);
+        } else {
+            other.expect_last(&BUSY);
+        }
+        drop(other);
+        inside.iter_mut().for_each(ask);
+        let [leaves, stays] = inside;
+        drop(leaves);
+        // Its end and the next one's coming are told by two sockets, in any order.
+        let begun = Instant::now();
+        while !gets_in(connect_from(2, office.address)) {
+            assert!(begun.elapsed() < PATIENCE, "{limit}: there is no place again");
+        }
+        drop(stays);
+        assert_healthy_log(&office.stop().lines);
+    }
+}
+
+/// Whether it is served. Who is not is told the same, and then closed.
+fn gets_in(mut wire: Wire) -> bool {
+    wire.half_close();
+    let mut told = Vec::new();
+    wire.0.read_to_end(&mut told).unwrap();
+    told.is_empty()
+}
+
+/// Connects from the address that ends with `last`: all of 127.0.0.0/8 is this machine.
+fn connect_from(last: u8, to: SocketAddr) -> Wire {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    Wire::over(TcpStream::from(socket))
+}
+
+#[test]
+fn the_main_job_is_done_under_the_tightest_limits() {
+    let tightest = ["--ledger-queue", "1", "--max-unanswered", "1", "--max-output", "1"];
+    let connections = ["--max-connections", "5", "--max-connections-per-address", "5"];
+    run(&Inputs::find(), &[&tightest[..], &connections].concat(), &["--window", "16"]);
+}
