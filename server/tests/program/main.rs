@@ -13,6 +13,7 @@ mod process;
 mod wire;
 
 mod auditing;
+mod crash;
 mod deployed;
 mod disk_failure;
 mod life;
