@@ -20,6 +20,7 @@ mod life;
 mod load;
 mod main_job;
 mod options;
+mod shutdown;
 mod stdout;
 
 /// A test of each behaviour for each driver, which it is told by its name.
