@@ -2,11 +2,11 @@
 //! left, and killed again. What the agencies were promised is the only judge. It is about the death
 //! of a process; what the page cache had not written yet is not lost here.
 //!
-//! A tale is the life of one data directory: some servers that die, and one that ends in order. When
-//! they die is told by the seed in terms of what happens: after so many answers, at a log line, and
-//! then at most so many microseconds later if nothing else happens before. That time moves the death
-//! between two events; nothing that is asserted depends on it. Beside other seeds, other runs of one
-//! seed die at other moments too: a seed gives the plan, not the scheduling of two programs.
+//! A tale is the life of one data directory: some servers that die, and one that ends in order. The
+//! seed tells when they die in terms of what happens: after so many answers, at a log line, and then
+//! at most so many microseconds later if nothing else happens before. That time moves the death
+//! between two events; nothing that is asserted depends on it. A seed gives the plan, and not how the
+//! kernel schedules two programs: the same seed dies a little elsewhere each time.
 //!
 //! `ROUNDS=n` deaths instead of 30, `SEED=n` begins with the tale of that seed.
 
@@ -31,6 +31,7 @@ use oracle::Stored;
 
 /// What `lane` gives every body of eight bets and more.
 const WINNING_NUMBER: &str = "7";
+const AGENCIES: [Speaks; 4] = [Speaks::Sessions, Speaks::Base, Speaks::Sessions, Speaks::Sessions];
 const DRAWN: &str = "action: sorteo | result: success";
 const ROUNDS_DEFAULT: u64 = 30;
 /// How often a server dies in a tale, while agencies store, and from when on they finish.
@@ -50,9 +51,9 @@ fn what_was_acknowledged_is_there_once_whenever_the_server_is_killed() {
     let mut deaths = Deaths::default();
     for seed in seed..seed + tales {
         let replay = Replay(seed);
-        let mut tale = Tale::begin(seed);
-        tale.tell(&mut deaths);
-        tale.end(&mut deaths);
+        let mut tale = Tale::begin(seed, &mut deaths);
+        tale.tell();
+        tale.end();
         drop(replay);
     }
     eprintln!("{deaths:?}");
@@ -65,6 +66,8 @@ struct Deaths {
     before_listening: u64,
     while_storing: u64,
     while_finishing: u64,
+    /// Draws that a server died over and the next one did before it listened.
+    draws_at_a_start: usize,
     batches: usize,
     /// Stored batches of which no answer was received.
     unanswered: usize,
@@ -87,11 +90,14 @@ impl Drop for Replay {
 enum Moment {
     /// After so many answers.
     Answers(u64),
-    /// After the draw is on disk and in the log.
-    Draw,
+    /// After the last 5 is on disk and in the log, with the draw to be done.
+    Due,
+    /// After the draw is, with the agencies to be told.
+    Drawn,
 }
 
-struct Tale {
+struct Tale<'a> {
+    deaths: &'a mut Deaths,
     dice: Dice,
     directory: TempDir,
     lanes: Vec<Lane>,
@@ -102,33 +108,33 @@ struct Tale {
     draws_logged: usize,
 }
 
-impl Tale {
-    fn begin(seed: u64) -> Self {
+impl<'a> Tale<'a> {
+    fn begin(seed: u64, deaths: &'a mut Deaths) -> Self {
         let directory = tempdir().unwrap();
-        let speaks = [Speaks::Sessions, Speaks::Base, Speaks::Sessions, Speaks::Sessions];
         Self {
+            deaths,
             dice: Dice::new(seed, 0),
-            lanes: (1..).zip(speaks).map(|(id, speaks)| Lane::new(id, speaks, seed)).collect(),
-            stored: Stored::read(directory.path(), speaks.len()),
+            lanes: (1..).zip(AGENCIES).map(|(id, speaks)| Lane::new(id, speaks, seed)).collect(),
+            stored: Stored::read(directory.path(), AGENCIES.len()),
             directory,
             start_time: Duration::from_millis(5),
             draws_logged: 0,
         }
     }
 
-    fn tell(&mut self, deaths: &mut Deaths) {
+    fn tell(&mut self) {
         for round in 0..STORING + FINISHING {
             let finishes = round >= STORING;
             if self.dice.one_in(4) {
                 self.die_at_the_start();
-                deaths.before_listening += 1;
+                self.deaths.before_listening += 1;
                 continue;
             }
             if finishes {
                 self.lanes.iter_mut().for_each(|lane| lane.wind_up(self.dice.below(8)));
-                deaths.while_finishing += 1;
+                self.deaths.while_finishing += 1;
             } else {
-                deaths.while_storing += 1;
+                self.deaths.while_storing += 1;
             }
             let moment = self.moment(finishes);
             self.die_at(moment);
@@ -140,7 +146,7 @@ impl Tale {
             return Moment::Answers(1 + self.dice.below(ANSWERS_MAX));
         }
         if self.stored.draws == 0 && self.dice.one_in(2) {
-            return Moment::Draw;
+            return *self.dice.choose(&[Moment::Due, Moment::Drawn]);
         }
         // Up to all that they may still be owed, each a 5 and a 6 among it.
         let most: u64 = self.lanes.iter().map(Lane::answers_left).sum();
@@ -175,13 +181,15 @@ impl Tale {
 
     fn die_at(&mut self, moment: Moment) {
         let mut office = self.start();
+        let address = office.address;
         let after = self.below(AFTER_MAX);
         let events = Events::new(self.lanes.len());
+        let (lanes, events) = (&mut self.lanes, &events);
         let ended = thread::scope(|scope| {
-            for lane in &mut self.lanes {
-                scope.spawn(|| lane.live(office.address, &events));
+            for lane in lanes {
+                scope.spawn(move || lane.live(address, events));
             }
-            await_moment(moment, after, &mut office.process, &events);
+            await_moment(moment, after, &mut office, events);
             events.change(|counts| counts.over = true);
             office.process.kill()
         });
@@ -207,7 +215,11 @@ impl Tale {
         let stored = Stored::read(self.directory.path(), self.lanes.len());
         stored.check(&self.stored, &self.lanes);
         self.stored = stored;
-        self.draws_logged += count(&ended.lines, DRAWN);
+        let drawn = ended.lines.iter().position(|line| line.contains(DRAWN));
+        let listens = ended.lines.iter().position(|line| line.contains("action: listen"));
+        self.draws_logged += usize::from(drawn.is_some());
+        self.deaths.draws_at_a_start +=
+            usize::from(drawn.is_some() && (listens.is_none() || drawn < listens));
         assert!(self.draws_logged <= self.stored.draws, "a draw that is not there was logged");
         // What was in flight on a connection that its agency left may come after the next hello.
         let failed = |line: &&String| line.contains("fail") && !line.contains("works this lane");
@@ -216,7 +228,7 @@ impl Tale {
     }
 
     /// A last server, under which all agencies end their work.
-    fn end(mut self, deaths: &mut Deaths) {
+    fn end(mut self) {
         self.lanes.iter_mut().for_each(|lane| lane.wind_up(0));
         let office = self.start();
         let events = Events::new(self.lanes.len());
@@ -234,9 +246,9 @@ impl Tale {
             assert_eq!(*told, self.published(lane.agency));
         }
         let answered: usize = self.lanes.iter().map(|lane| lane.acknowledged.len()).sum();
-        deaths.batches += self.stored.batches();
-        deaths.unanswered += self.stored.batches() - answered;
-        deaths.segments += self.stored.segments;
+        self.deaths.batches += self.stored.batches();
+        self.deaths.unanswered += self.stored.batches() - answered;
+        self.deaths.segments += self.stored.segments;
     }
 
     /// The published winners of an agency, as an opcode 7 has them.
@@ -248,19 +260,26 @@ impl Tale {
     }
 }
 
-fn await_moment(moment: Moment, after: Duration, process: &mut Process, events: &Events) {
+fn await_moment(moment: Moment, after: Duration, office: &mut Office, events: &Events) {
     match moment {
         Moment::Answers(answers) => {
             assert!(events.wait(|counts| counts.answers >= answers, PATIENCE), "{events:?}");
             // Until the next answer, or that time has passed.
             events.wait(|counts| counts.answers > answers, after);
         }
-        Moment::Draw => {
-            // A draw that was due at the start is done before anybody is served.
-            if count(process.seen(), DRAWN) == 0 {
-                process.wait_for(DRAWN);
+        Moment::Due => {
+            let finished: usize = office.recovered("finished").parse().unwrap();
+            for _ in finished..AGENCIES.len() {
+                office.process.wait_for("action: agencia_lista | result: success");
             }
-            process.comes_within("action: publish", after);
+            office.process.comes_within(DRAWN, after / 10);
+        }
+        Moment::Drawn => {
+            // A draw that was due at the start is done before anybody is served.
+            if count(office.process.seen(), DRAWN) == 0 {
+                office.process.wait_for(DRAWN);
+            }
+            office.process.comes_within("action: publish", after);
         }
     }
 }
