@@ -68,6 +68,8 @@ struct Deaths {
     while_finishing: u64,
     /// Draws that a server died over and the next one did before it listened.
     draws_at_a_start: usize,
+    /// Deaths between a new segment's name and its first group.
+    at_a_new_segment: usize,
     batches: usize,
     /// Stored batches of which no answer was received.
     unanswered: usize,
@@ -156,13 +158,14 @@ impl<'a> Tale<'a> {
     fn serve(&mut self) -> Process {
         let driver = self.dice.choose(&["pool", "events", "threads"]);
         let mark_delay = self.dice.choose(&["10ms", "100ms"]);
+        // A segment is full after a few batches, or a few dozen: it is changed often.
+        let segment_size = self.dice.choose(&["8KiB", "32KiB"]);
         let delay = self.dice.choose(&["0s", "2ms"]);
         let options = [
             ["--agencies", "4"],
             ["--winning-number", WINNING_NUMBER],
-            // A segment is full after a few dozen batches: it is changed often.
             ["--max-packet", "4KiB"],
-            ["--segment-size", "32KiB"],
+            ["--segment-size", segment_size],
             ["--driver", driver],
             ["--mark-delay", mark_delay],
             ["--announce-delay", delay],
@@ -215,6 +218,7 @@ impl<'a> Tale<'a> {
         let stored = Stored::read(self.directory.path(), self.lanes.len());
         stored.check(&self.stored, &self.lanes);
         self.stored = stored;
+        self.deaths.at_a_new_segment += usize::from(self.stored.ends_empty);
         let drawn = ended.lines.iter().position(|line| line.contains(DRAWN));
         let listens = ended.lines.iter().position(|line| line.contains("action: listen"));
         self.draws_logged += usize::from(drawn.is_some());

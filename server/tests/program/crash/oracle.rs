@@ -17,12 +17,15 @@ pub(super) struct Stored {
     finished: Vec<u32>,
     pub(super) draws: usize,
     pub(super) segments: u32,
+    /// Whether its last segment has a name and no group.
+    pub(super) ends_empty: bool,
 }
 
 impl Stored {
     pub(super) fn read(data_dir: &Path, agencies: usize) -> Self {
         let lanes = vec![Vec::new(); agencies];
-        let mut stored = Self { lanes, finished: Vec::new(), draws: 0, segments: 0 };
+        let finished = Vec::new();
+        let mut stored = Self { lanes, finished, draws: 0, segments: 0, ends_empty: false };
         let path = data_dir.join(LEDGER_DIRECTORY);
         if !path.exists() {
             return stored;
@@ -31,7 +34,10 @@ impl Stored {
             group.records().for_each(|record| stored.take(&record.unwrap()));
             Ok(Next::Continue)
         });
-        stored.segments = tail.unwrap().map_or(0, |tail| tail.header.segment);
+        if let Some(tail) = tail.unwrap() {
+            stored.segments = tail.header.segment;
+            stored.ends_empty = tail.next_group == tail.header.first_group;
+        }
         stored
     }
 
