@@ -118,7 +118,8 @@ impl Central {
         let mut crew = Crew::new(life);
         let pace = config.pace;
         crew.start("committer", move || Ok(committer.run(&pace)?));
-        if let Some(mut drawer) = drawer {
+        // Who was told to stop while it drew at the start does not begin again.
+        if let Some(mut drawer) = drawer.filter(|_| !life.is_stopping()) {
             let alarm = Arc::clone(&alarm);
             crew.start("drawer", move || Ok(drawer.run(&alarm)?));
         }
