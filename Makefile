@@ -15,10 +15,13 @@ SERVE ?=
 QUICK ?=
 BENCH ?=
 
+# How often `make crash` kills the server.
+ROUNDS ?= 1000
+
 BIN = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help build run data test check bench bench-micro
+.PHONY: help build run data test crash check bench bench-micro
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +38,9 @@ data: build ## Make larger files of bets: make data BETS=20000, then make run DA
 
 test: ## Run every test
 	cargo test --workspace --locked
+
+crash: ## Kill the server under its agencies: make crash ROUNDS=1000, from SEED=n on
+	ROUNDS=$(ROUNDS) cargo test -p bolillero-server --test program --locked crash:: -- --nocapture
 
 check: ## Format, lints, documentation, licences
 	cargo fmt --all --check

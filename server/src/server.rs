@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::driver::{self, Listener};
 use crate::failure::Failure;
 use crate::ledger::Ledger;
-use crate::ledger::committer::Committer;
+use crate::ledger::committer::{Committer, Step};
 use crate::ledger::disk::{Directory, Disk};
 use crate::ledger::prepare::Preparer;
 use crate::ledger::record::Record;
@@ -59,7 +59,7 @@ pub fn bind(config: &Config) -> Result<TcpListener, Failure> {
 /// [`Failure`]: why it ended without having been asked to.
 pub fn run(config: &Config, socket: TcpListener, life: &Lifecycle) -> Result<(), Failure> {
     let lived = lock_data_directory(&config.data_dir).and_then(|_lock| {
-        let central = Central::open(config)?;
+        let central = Central::open(config, life)?;
         central.serve(config, socket, life)
     });
     life.enter(Phase::Stopped);
@@ -79,8 +79,9 @@ struct Central {
 }
 
 impl Central {
-    /// Recovers what was. A draw that is due is done before anybody is served.
-    fn open(config: &Config) -> Result<Self, Failure> {
+    /// Recovers what was. A draw that is due is done before anybody is served, unless `life` is asked
+    /// to stop.
+    fn open(config: &Config, life: &Lifecycle) -> Result<Self, Failure> {
         let path = config.data_dir.join(LEDGER_DIRECTORY);
         let disk = Directory::create(&path).with_context(|| format!("creating {}", path.display()));
         let disk: Arc<dyn Disk> = Arc::new(disk.map_err(Failure::Setup)?);
@@ -100,7 +101,7 @@ impl Central {
         let mut drawer = Drawer::new(Arc::clone(&office), disk, settings);
         let drawn = match &replayed.digests {
             Some(digests) => drawer.resume(digests).map(|()| true)?,
-            None => draw == Draw::Drawing && draw_now(&mut drawer, &alarm, &mut committer)?,
+            None => draw == Draw::Drawing && draw_now(&mut drawer, &mut committer, life)?,
         };
         let drawer = (!drawn).then_some(drawer);
         Ok(Self { office, ledger, committer, preparer, drawer, alarm })
@@ -117,7 +118,8 @@ impl Central {
         let mut crew = Crew::new(life);
         let pace = config.pace;
         crew.start("committer", move || Ok(committer.run(&pace)?));
-        if let Some(mut drawer) = drawer {
+        // Who was told to stop while it drew at the start does not begin again.
+        if let Some(mut drawer) = drawer.filter(|_| !life.is_stopping()) {
             let alarm = Arc::clone(&alarm);
             crew.start("drawer", move || Ok(drawer.run(&alarm)?));
         }
@@ -136,18 +138,28 @@ impl Central {
     }
 }
 
-/// Does the draw with a committer that no thread runs yet. False where the disk has no room for it.
+/// Does the draw with a committer that no thread runs yet. False where the disk has no room for it,
+/// and where `life` was asked to stop before the winners were found.
 fn draw_now(
     drawer: &mut Drawer,
-    alarm: &Alarm,
     committer: &mut Committer,
+    life: &Lifecycle,
 ) -> Result<bool, Failure> {
+    // Not the one of the drawer's thread: while clients are served, a draw outlives the signal.
+    let alarm = Arc::new(Alarm::default());
+    let stopped = Arc::clone(&alarm);
+    life.on_stop(move || stopped.stop());
     loop {
-        match drawer.step(alarm)? {
-            DrawStep::Waiting => committer.step()?,
+        match drawer.step(&alarm)? {
+            DrawStep::Waiting => {
+                // With nothing queued it is not its record that it waits for: the search was stopped.
+                if committer.step()? == Step::Idle {
+                    return Ok(false);
+                }
+            }
             DrawStep::NoRoom => return Ok(false),
             DrawStep::Done => return Ok(true),
-        };
+        }
     }
 }
 

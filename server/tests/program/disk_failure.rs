@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tempfile::tempdir;
 
 use crate::office::{Office, assert_healthy_log, count, export, serve, verify};
-use crate::process::{Ended, Process};
+use crate::process::{Ended, PATIENCE, Process};
 use crate::tell_skipped;
 use crate::wire::{ACK, CLOSE, NO_WINNERS, Wire, batch, batch_rows, packet};
 
@@ -174,7 +174,7 @@ fn a_start_whose_disk_fails_serves_nobody_and_the_next_one_is_sound() {
             // Once it listens, the calls of a start are over.
             let inject = format!("{call}:error=EIO:when={when}");
             let Some(mut process) = start_broken(directory.path(), &inject, &[]) else { return };
-            if process.says("action: listen") {
+            if process.comes_within("action: listen", PATIENCE) {
                 process.kill();
             } else {
                 let ended = process.end();

@@ -191,7 +191,7 @@ fn a_server_that_cannot_start_leaves_nothing_behind() {
     }
 }
 
-fn config(data_dir: &Path, options: &[&str]) -> Config {
+pub(crate) fn config(data_dir: &Path, options: &[&str]) -> Config {
     let data_dir = data_dir.to_str().unwrap();
     let typed = ["bolillero-server", "serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir];
     let typed = [&typed[..], &["--segment-size", "1MiB"], options].concat();
@@ -199,7 +199,7 @@ fn config(data_dir: &Path, options: &[&str]) -> Config {
     Config::new(&args, |_| None).unwrap()
 }
 
-fn run_in_thread(
+pub(crate) fn run_in_thread(
     config: &Config,
     socket: TcpListener,
     life: &Lifecycle,

@@ -13,6 +13,7 @@ mod process;
 mod wire;
 
 mod auditing;
+mod crash;
 mod crowd;
 mod deployed;
 mod disk_failure;
@@ -22,6 +23,7 @@ mod limits;
 mod load;
 mod main_job;
 mod options;
+mod shutdown;
 mod stdout;
 
 /// A test of each behaviour for each driver, which it is told by its name.

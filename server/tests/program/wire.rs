@@ -1,7 +1,7 @@
 //! A client that writes and expects bytes as they stand in PROTOCOL.md. Uses nothing of the
 //! programs' own encoding.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use crate::process::PATIENCE;
@@ -45,12 +45,17 @@ impl Wire {
 
     /// The opcode and the data of the next packet.
     pub(crate) fn packet(&mut self) -> (u8, String) {
+        self.try_packet().unwrap()
+    }
+
+    /// The same, from a server that may die.
+    pub(crate) fn try_packet(&mut self) -> io::Result<(u8, String)> {
         let mut header = [0; 5];
-        self.0.read_exact(&mut header).unwrap();
+        self.0.read_exact(&mut header)?;
         let length = u32::from_be_bytes(header[1..].try_into().unwrap());
         let mut data = vec![0; length as usize];
-        self.0.read_exact(&mut data).unwrap();
-        (header[0], String::from_utf8(data).unwrap())
+        self.0.read_exact(&mut data)?;
+        Ok((header[0], String::from_utf8(data).unwrap()))
     }
 
     /// Expects these bytes, then the orderly end.
