@@ -1,5 +1,4 @@
-//! Reads a ledger from outside: `export` and `verify`. Takes no lock, changes nothing, and may run
-//! beside a server.
+//! Writes all stored bets as CSV. Takes no lock, changes nothing, and may run beside a server.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,16 +8,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bolillero_protocol::bet::{Bet, Bets};
 
+use super::{damaged_at, open_directory};
 use crate::failure::Failure;
 use crate::ledger::committer::segment_name;
 use crate::ledger::disk::{Directory, Disk, File, read_full_at};
-use crate::ledger::reader::{Next, Place, ReadError, Tail, read_ledger};
+use crate::ledger::reader::{Next, Place, ReadError, read_ledger};
 use crate::ledger::record::Kind;
-use crate::ledger::segment::{End, GROUP_HEADER_SIZE};
-use crate::lottery::event::Replayed;
-use crate::lottery::state::{Draw, State};
-use crate::lottery::winners::{find_winners, readers_default};
-use crate::server::LEDGER_DIRECTORY;
+use crate::ledger::segment::GROUP_HEADER_SIZE;
 
 /// Where a batch's body stands in the ledger.
 struct BodyPlace {
@@ -89,94 +85,6 @@ fn export_whole(data_dir: &Path, path: &Path, temporary: &Path) -> Result<u64, F
     Ok(count)
 }
 
-/// What [`verify`] found.
-pub struct Verified {
-    state: State,
-    tail: Tail,
-    batches: u64,
-    /// Winners in all, if the draw is done.
-    winners: Option<u64>,
-}
-
-/// Reads a whole ledger: every checksum, every lane's chain, and, if it is done, the draw.
-///
-/// # Errors
-/// [`Failure::Damaged`] names file and offset.
-pub fn verify(data_dir: &Path) -> Result<Verified, Failure> {
-    let disk = open_directory(data_dir)?;
-    let mut replayed = Replayed::default();
-    let mut batches = 0;
-    let tail = read_ledger(&disk, &mut |place, group| {
-        for record in group.records() {
-            let record = record.map_err(|bad| damaged_at(place, bad.to_string()))?;
-            replayed.take(&record).map_err(|error| damaged_at(place, error.to_string()))?;
-            batches += u64::from(record.kind == Kind::Batch);
-        }
-        Ok(Next::Continue)
-    })?;
-    let (Some(tail), Some(state)) = (tail, replayed.state) else {
-        return Err(Failure::Setup(no_ledger(data_dir)));
-    };
-    let winners = match replayed.digests {
-        None => None,
-        Some(recorded) => {
-            let found = find_winners(&disk, &state.terms(), 0, readers_default(), &|| true)?;
-            let digests = found.map(|winners| winners.digests()).unwrap_or_default();
-            if digests != recorded {
-                let what = "its bets do not give the winners that its draw recorded";
-                return Err(Failure::Damaged(format!("the ledger is damaged: {what}")));
-            }
-            Some(recorded.iter().map(|digest| digest.winners).sum())
-        }
-    };
-    Ok(Verified { state, tail, batches, winners })
-}
-
-impl Verified {
-    /// Writes a summary, for a person.
-    ///
-    /// # Errors
-    /// What `out` fails with.
-    pub fn report(&self, out: &mut impl Write) -> io::Result<()> {
-        let terms = self.state.terms();
-        let lanes = || (1..=terms.agencies).filter_map(|agency| self.state.lane(agency));
-        let bets: u64 = lanes().map(|lane| lane.totals.bets).sum();
-        writeln!(out, "draw            {}", terms.draw)?;
-        writeln!(out, "winning number  {}", terms.winning_number.value())?;
-        writeln!(out, "agencies        {}, {} ready", terms.agencies, self.state.finished())?;
-        writeln!(out, "bets            {bets} in {} batches", self.batches)?;
-        match (self.state.draw(), self.winners) {
-            (Draw::Drawn, Some(winners)) => writeln!(out, "drawn           {winners} winners")?,
-            (draw, _) => writeln!(out, "drawn           no ({draw:?})")?,
-        }
-        let (segment, group) = (self.tail.header.segment, self.tail.next_group - 1);
-        writeln!(out, "last group      {group}, in {}", segment_name(segment))?;
-        if self.tail.end == End::Torn {
-            let offset = self.tail.offset;
-            writeln!(out, "in progress     from offset {offset} on: not acknowledged yet")?;
-        }
-        for (agency, lane) in (1_u32..).zip(lanes()).filter(|(_, lane)| lane.totals.last_seq > 0) {
-            let ready = if lane.finished { "ready" } else { "open" };
-            let (totals, head) = (lane.totals, lane.head);
-            writeln!(
-                out,
-                "agency {agency:<8} {} bets in {} batches, {} sessions, {ready}, head {head}",
-                totals.bets, totals.last_seq, lane.epoch
-            )?;
-        }
-        writeln!(out, "sound")
-    }
-}
-
-fn open_directory(data_dir: &Path) -> Result<Directory, Failure> {
-    let path = data_dir.join(LEDGER_DIRECTORY);
-    if path.is_dir() { Ok(Directory::new(path)) } else { Err(Failure::Setup(no_ledger(data_dir))) }
-}
-
-fn no_ledger(data_dir: &Path) -> anyhow::Error {
-    anyhow::anyhow!("{}: there is no ledger in this data directory", data_dir.display())
-}
-
 /// Where the batches of each agency stand, in the order of its lane. Takes 16 bytes a batch.
 fn find_batches(disk: &Directory) -> Result<Vec<Vec<BodyPlace>>, Failure> {
     let mut places: Vec<Vec<BodyPlace>> = Vec::new();
@@ -240,8 +148,4 @@ fn write_row(
 
 fn damaged(place: &BodyPlace, what: String) -> Failure {
     damaged_at(Place { segment: place.segment, offset: place.offset }, what).into()
-}
-
-fn damaged_at(place: Place, what: String) -> ReadError {
-    ReadError::Damaged { file: segment_name(place.segment), offset: place.offset, what }
 }

@@ -12,6 +12,7 @@ mod memory;
 mod order;
 mod readers;
 mod refusal;
+mod repair;
 mod room;
 mod waiters;
 mod whole;
