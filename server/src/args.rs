@@ -33,8 +33,7 @@ pub enum Command {
     ///
     /// Works on a copy, or on the data directory of a server that is stopped; changes nothing in it.
     /// A lane is kept up to its first missing batch: numbers and checksums prove it whole. The output
-    /// is the data directory of a server, which is started on it with the same --agencies and
-    /// --winning-number.
+    /// is the data directory of a server, which is started on it with the same options as before.
     ///
     /// Exit codes: 0 nothing is lost, 4 something is, as told, or nothing can be kept; 1, 2, 5 as above.
     Repair(RepairArgs),

@@ -332,6 +332,19 @@ fn a_later_session_alone_proves_no_lane_whole() {
 }
 
 #[test]
+fn a_draw_whose_winners_do_not_follow_is_dropped() {
+    let mut groups = script();
+    groups.last_mut().unwrap()[0].body[9] ^= 1;
+    let files = write(&groups);
+    verify_ledger(&MemoryDisk::with_files(&files)).err().unwrap();
+    let (repaired, disk) = repair(&files).unwrap();
+    assert!(report(&repaired).contains("draw            DROPPED"));
+    assert!(!repaired.is_lossless());
+    groups.pop();
+    assert_eq!(read(&disk).unwrap().0, groups.concat());
+}
+
+#[test]
 fn the_terms_are_asked_for_where_the_first_group_is_lost() {
     let files = damaged(&drawn(), &[OPEN]);
     let refused = repair(&files).err().unwrap();

@@ -19,6 +19,7 @@ mod life;
 mod load;
 mod main_job;
 mod options;
+mod repairing;
 mod stdout;
 
 /// A test of each behaviour for each driver, which it is told by its name.

@@ -173,12 +173,7 @@ impl Repaired {
 
     fn report_end(&self, line: &mut impl FnMut(&str, String) -> io::Result<()>) -> io::Result<()> {
         if self.lanes_lost() > 0 {
-            line(
-                "then",
-                "start each agency named cut, or maybe cut, again with its whole file: it compares, \
-                 and sends what is lost"
-                    .to_owned(),
-            )?;
+            line("then", THEN.to_owned())?;
         }
         match &self.written {
             Some(path) => line("written", format!("{path}: read back, and sound")),
@@ -186,6 +181,9 @@ impl Repaired {
         }
     }
 }
+
+const THEN: &str = "start each agency named cut, or maybe cut, again with its whole file, in a session: \
+    it compares, and sends what is lost. By base operations it would store what is kept a second time";
 
 impl Cut {
     fn name(&self, kept: u64) -> String {
