@@ -332,6 +332,20 @@ fn a_later_session_alone_proves_no_lane_whole() {
 }
 
 #[test]
+fn what_cannot_follow_is_cut_though_no_group_is_missing() {
+    let no_bets = Event { body: b"1#@0#1#".to_vec(), ..batch(1, 2) };
+    for wrong in [batch(1, 3), no_bets, finish(1, 2), Event { n: 2, ..batch(1, 2) }] {
+        let groups = [&script()[..6], &[vec![wrong], vec![batch(1, 4), batch(2, 2)]]].concat();
+        let (repaired, disk) = repair(&write(&groups)).unwrap();
+        let said = report(&repaired);
+        assert!(said.contains("agency 1        1 bets in 1 batches, cut behind batch 1"), "{said}");
+        assert!(said.contains("agency 2        2 bets in 2 batches, whole, open"), "{said}");
+        assert!(!repaired.is_lossless(), "{said}");
+        assert_eq!(lanes(&disk)[&1].0.len(), 1);
+    }
+}
+
+#[test]
 fn a_draw_whose_winners_do_not_follow_is_dropped() {
     let mut groups = script();
     groups.last_mut().unwrap()[0].body[9] ^= 1;
