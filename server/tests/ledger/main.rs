@@ -6,6 +6,7 @@
 mod beside;
 mod damage;
 mod directory;
+mod drawn;
 mod faults;
 mod life;
 mod memory;

@@ -4,74 +4,16 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
-use bolillero_protocol::bet::Number;
-use bolillero_protocol::message::DrawId;
 use bolillero_server::audit::{Given, Repaired, repair_ledger, verify_ledger};
 use bolillero_server::failure::Failure;
 use bolillero_server::ledger::memory::{Done, Files, MemoryDisk};
-use bolillero_server::ledger::reader::{Next, read_ledger};
 use bolillero_server::ledger::record::Kind;
-use bolillero_server::ledger::rewrite::Rewriter;
-use bolillero_server::lottery::event::{draw_body, open_body};
-use bolillero_server::lottery::state::Terms;
-use bolillero_server::lottery::winners::find_winners;
 
+use crate::drawn::{AGENCIES, batch, drawn, places, script, terms, write};
 use crate::life::{Event, finish, hello, read};
-
-const AGENCIES: u32 = 3;
-/// Small enough for three segments.
-const SEGMENT_SIZE: u64 = 700;
-
-fn terms() -> Terms {
-    let winning_number = Number::new(7574).unwrap();
-    Terms { agencies: AGENCIES, winning_number, draw: DrawId(*b"the draw") }
-}
 
 fn given() -> Given {
     Given { agencies: AGENCIES, winning_number: terms().winning_number }
-}
-
-/// A batch of one bet; every other one wins.
-fn batch(agency: u32, seq: u64) -> Event {
-    let number = 7573 + seq % 2;
-    let body = format!("1#@0#{agency}#Ana#Paz#{agency}00{seq}#1990-01-01#{number}#").into_bytes();
-    Event { kind: Kind::Batch, agency, epoch: 1, seq, n: 1, body }
-}
-
-/// A ledger of groups; one without records is a mark.
-fn write(groups: &[Vec<Event>]) -> Files {
-    let disk = MemoryDisk::new();
-    let mut out = Rewriter::new(&disk, terms().draw, SEGMENT_SIZE);
-    for group in groups {
-        group.iter().for_each(|event| out.add(&event.record()).unwrap());
-        if group.is_empty() { out.mark() } else { out.end_group() }.unwrap();
-    }
-    out.finish().unwrap();
-    disk.files()
-}
-
-/// Three lanes of four batches, all finished, and the draw.
-fn script() -> Vec<Vec<Event>> {
-    let open = Event { kind: Kind::Open, agency: 0, ..hello(0, 0) };
-    let open = Event { n: AGENCIES, body: open_body(&terms()).to_vec(), ..open };
-    let mut groups = vec![vec![open]];
-    groups.extend((1..=AGENCIES).map(|agency| vec![hello(agency, 1)]));
-    for seq in 1..=4 {
-        groups.push(vec![batch(1, seq), batch(2, seq)]);
-        groups.push(vec![batch(3, seq)]);
-    }
-    groups.extend((1..=AGENCIES).map(|agency| vec![finish(agency, 4)]));
-    let disk = MemoryDisk::with_files(&write(&groups));
-    let winners = find_winners(&disk, &terms(), 0, 1, &|| true).unwrap().unwrap();
-    let body = draw_body(terms().winning_number, &winners.digests());
-    groups.push(vec![Event { kind: Kind::Draw, n: 0, body, ..hello(0, 0) }]);
-    groups
-}
-
-fn drawn() -> Files {
-    let files = write(&script());
-    assert_eq!(files.len(), 3, "{:?}", files.keys());
-    files
 }
 
 /// What each agency has stored, and whether it is ready.
@@ -126,18 +68,6 @@ fn check(files: &Files, whole: &Lanes, what: &str) {
         assert!(is_told || !lost, "{what}: agency {agency} lost something\n{said}");
         assert!(!lost || !repaired.is_lossless(), "{what}\n{said}");
     }
-}
-
-/// Where each group stands: its file, its first byte, and the byte behind it.
-fn places(files: &Files) -> Vec<(String, usize, usize)> {
-    let mut places = Vec::new();
-    read_ledger(&MemoryDisk::with_files(files), &mut |place, group| {
-        let start = usize::try_from(place.offset).unwrap();
-        places.push((format!("{:08}.log", place.segment), start, start + group.bytes.len() + 20));
-        Ok(Next::Continue)
-    })
-    .unwrap();
-    places
 }
 
 /// The ledger with a byte flipped in each of these groups, numbered from 1.
@@ -233,64 +163,66 @@ const FINISH_3: usize = 15;
 const DRAW: usize = 16;
 const MARK: usize = 17;
 
-#[test]
-fn each_lane_loses_only_what_is_behind_its_own_gap() {
-    let cases: [(&[usize], bool, &[&str]); 7] = [
-        (&[MARK], true, &["no whole group, and nothing behind it"]),
-        (
-            &[HELLO_3],
-            true,
-            &[
-                "missing         group 4\n",
-                "1 openings written anew",
-                "agency 3        4 bets in 4 batches, whole, ready",
-            ],
-        ),
-        (
-            &[BATCHES_1_AND_2_SEQ_2],
-            false,
-            &[
-                "missing         group 7\n",
-                "kept            6 bets in 6 batches\n",
-                "agency 1        1 bets in 1 batches, cut behind batch 1. Lost: batch 2 \
+/// What is damaged, whether nothing is lost by it, and what is said.
+const LOSSES: [(&[usize], bool, &[&str]); 7] = [
+    (&[MARK], true, &["no whole group, and nothing behind it"]),
+    (
+        &[HELLO_3],
+        true,
+        &[
+            "missing         group 4\n",
+            "1 openings written anew",
+            "agency 3        4 bets in 4 batches, whole, ready",
+        ],
+    ),
+    (
+        &[BATCHES_1_AND_2_SEQ_2],
+        false,
+        &[
+            "missing         group 7\n",
+            "kept            6 bets in 6 batches\n",
+            "agency 1        1 bets in 1 batches, cut behind batch 1. Lost: batch 2 \
                  unreadable; of batches 3 to 4 2 readable, but behind a gap (2 bets, 122 bytes); \
                  that it was ready\n",
-                "agency 2        1 bets in 1 batches, cut behind batch 1. ",
-                "agency 3        4 bets in 4 batches, whole, ready\n",
-                "draw            DROPPED",
-                "then            start each agency",
-            ],
-        ),
-        (
-            &[BATCH_3_SEQ_4],
-            false,
-            &[
-                "agency 1        4 bets in 4 batches, whole, ready\n",
-                "agency 3        3 bets in 3 batches, cut behind batch 3. Lost: batch 4 \
+            "agency 2        1 bets in 1 batches, cut behind batch 1. ",
+            "agency 3        4 bets in 4 batches, whole, ready\n",
+            "draw            DROPPED",
+            "then            start each agency",
+        ],
+    ),
+    (
+        &[BATCH_3_SEQ_4],
+        false,
+        &[
+            "agency 1        4 bets in 4 batches, whole, ready\n",
+            "agency 3        3 bets in 3 batches, cut behind batch 3. Lost: batch 4 \
                  unreadable; that it was ready\n",
-            ],
-        ),
-        (
-            &[FINISH_3],
-            false,
-            &[
-                "agency 3        4 bets in 4 batches, MAY be cut behind batch 4",
-                "draw            DROPPED",
-            ],
-        ),
-        (&[DRAW], true, &["draw            no record of it; the next start does it"]),
-        (
-            &[BATCH_3_SEQ_4, DRAW],
-            false,
-            &[
-                "missing         group 12\n",
-                "missing         group 16\n",
-                "agency 3        3 bets in 3",
-            ],
-        ),
-    ];
+        ],
+    ),
+    (
+        &[FINISH_3],
+        false,
+        &[
+            "agency 3        4 bets in 4 batches, MAY be cut behind batch 4",
+            "draw            DROPPED",
+        ],
+    ),
+    (&[DRAW], true, &["draw            no record of it; the next start does it"]),
+    (
+        &[BATCH_3_SEQ_4, DRAW],
+        false,
+        &[
+            "missing         group 12\n",
+            "missing         group 16\n",
+            "agency 3        3 bets in 3",
+        ],
+    ),
+];
+
+#[test]
+fn each_lane_loses_only_what_is_behind_its_own_gap() {
     let files = drawn();
-    for (groups, lossless, parts) in cases {
+    for (groups, lossless, parts) in LOSSES {
         let (repaired, disk) = repair(&damaged(&files, groups)).unwrap();
         let said = report(&repaired);
         for part in parts {

@@ -160,6 +160,10 @@ fn verify_tells_a_program_what_it_tells_a_person() {
         assert_eq!(told[name], value, "{name}");
         assert!(said.lines().any(|said| said.starts_with(&line)), "{line}\n{said}");
     }
+    check_lanes(&told, &said);
+}
+
+fn check_lanes(told: &serde_json::Value, said: &str) {
     for (index, agency) in (1..=3).enumerate() {
         let lane = &told["lanes"][index];
         let head = lane["head"].as_str().unwrap();

@@ -44,19 +44,22 @@ fn lanes(data_dir: &Path) -> BTreeMap<String, Vec<String>> {
     lanes
 }
 
+fn break_segment(segment: &Path, what: &str) {
+    match what {
+        "flipped" => damage(segment, b"#Ana#"),
+        "cut" => {
+            fs::File::options().write(true).open(segment).unwrap().set_len(40_000).unwrap();
+        }
+        _ => fs::remove_file(segment).unwrap(),
+    }
+}
+
 #[test]
 fn each_kind_of_damage_leaves_a_ledger_that_is_sound_and_served() {
     for what in ["flipped", "cut", "missing"] {
         let (directory, _) = stored();
         let whole = lanes(directory.path());
-        let segment = directory.path().join("ledger/00000002.log");
-        match what {
-            "flipped" => damage(&segment, b"#Ana#"),
-            "cut" => {
-                fs::File::options().write(true).open(&segment).unwrap().set_len(40_000).unwrap()
-            }
-            _ => fs::remove_file(&segment).unwrap(),
-        }
+        break_segment(&directory.path().join("ledger/00000002.log"), what);
         let before = files(directory.path());
 
         let elsewhere = tempdir().unwrap();
