@@ -12,6 +12,7 @@ mod office;
 mod process;
 mod wire;
 
+mod agency_ends;
 mod auditing;
 mod deployed;
 mod disk_failure;
