@@ -90,9 +90,10 @@ fn assert_ended(ended: &Ended, code: i32, said: &[&str]) {
 fn a_file_that_is_not_the_one_that_was_begun_ends_with_3_and_stores_nothing() {
     let (directory, files) = (tempdir().unwrap(), tempdir().unwrap());
     let file = file_of(files.path().join("bets.csv"), 0..100);
-    let office = Office::start(directory.path(), &["--agencies", "2"]);
-    let mut agency = start_agency(office.address, 1, &file, &["--batch-bets-max", "10"]);
-    agency.wait_for("action: apuestas_enviadas");
+    let mut office = Office::start(directory.path(), &["--agencies", "2"]);
+    let agency = start_agency(office.address, 1, &file, &["--batch-bets-max", "10"]);
+    // From then on a longer file is another one, too.
+    office.process.wait_for("action: agencia_lista");
     agency.kill();
     let before = export(directory.path());
 
