@@ -35,7 +35,8 @@ pub enum Command {
     /// A lane is kept up to its first missing batch: numbers and checksums prove it whole. The output
     /// is the data directory of a server, which is started on it with the same options as before.
     ///
-    /// Exit codes: 0 nothing is lost, 4 something is, as told, or nothing can be kept; 1, 2, 5 as above.
+    /// Exit codes: 0 nothing is lost, 4 something is, as told, or nothing can be kept; else as for all
+    /// commands.
     Repair(RepairArgs),
 }
 
