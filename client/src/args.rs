@@ -55,7 +55,7 @@ pub struct AgencyArgs {
     #[arg(long)]
     pub base: bool,
     /// Longest time without a connection that the office answers on
-    #[arg(long, value_name = "TIME", default_value = "30s")]
+    #[arg(long, value_name = "TIME", default_value = "2m")]
     pub connect_timeout: String,
     /// Longest wait for an answer before connecting anew; the wait for the draw has no limit
     #[arg(long, value_name = "TIME", default_value = "30s")]

@@ -1,6 +1,8 @@
 //! An agency's socket and clock: connects, waits, moves bytes. What they say is a [`Dialogue`]'s to
 //! know.
 
+mod pauses;
+
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
@@ -11,6 +13,8 @@ use bolillero_protocol::comm::{SEGMENT_SIZE_DEFAULT, write_whole};
 use bolillero_protocol::log_line;
 use socket2::{SockRef, TcpKeepalive};
 
+pub use self::pauses::Pauses;
+use self::pauses::Pausing;
 use crate::dialogue::{Conversation, Dialogue, Next, Progress, Stop};
 
 /// The longest a single try to connect may take.
@@ -78,41 +82,6 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
-
-/// Pauses that grow by doubling, each somewhere in its upper half, so that clients do not come back
-/// in step.
-#[derive(Debug, Clone, Copy)]
-pub struct Pauses {
-    /// The first, at most.
-    pub first: Duration,
-    /// The longest.
-    pub longest: Duration,
-}
-
-impl Default for Pauses {
-    fn default() -> Self {
-        Self { first: Duration::from_millis(50), longest: Duration::from_secs(3) }
-    }
-}
-
-/// Where in a row of pauses.
-#[derive(Debug)]
-struct Pausing {
-    pauses: Pauses,
-    next: Duration,
-}
-
-impl Pausing {
-    fn new(pauses: Pauses) -> Self {
-        Self { pauses, next: pauses.first }
-    }
-
-    fn next(&mut self) -> Duration {
-        let most = self.next.min(self.pauses.longest);
-        self.next = most * 2;
-        most.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 }
 
@@ -377,12 +346,26 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_the_longest_and_are_jittered_in_their_upper_half() {
-        let ms = Duration::from_millis;
-        let mut pausing = Pausing::new(Pauses { first: ms(100), longest: ms(500) });
-        for most in [100, 200, 400, 500, 500, 500] {
-            let pause = pausing.next();
-            assert!(ms(most / 2) <= pause && pause <= ms(most), "{pause:?} of {most}");
+    fn the_kernel_gives_a_vanished_peer_up_within_the_peer_timeout() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for seconds in [4, 30, 3600] {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let peer_timeout = Duration::from_secs(seconds);
+            let office = Office {
+                server: Address { host: "office".to_owned(), port: 1 },
+                connect_timeout: Duration::MAX,
+                reply_timeout: Duration::from_secs(7),
+                peer_timeout,
+                pauses: Pauses::default(),
+            };
+            prepare(&stream, &office).unwrap();
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().unwrap());
+            let probes = socket.tcp_keepalive_interval().unwrap() * KEEPALIVE_PROBES;
+            assert!(socket.tcp_keepalive_time().unwrap() + probes <= peer_timeout, "{seconds} s");
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(peer_timeout));
+            assert_eq!(stream.write_timeout().unwrap(), Some(office.reply_timeout));
         }
     }
 }

@@ -204,7 +204,7 @@ pub enum Stop {
         hint: &'static str,
     },
     /// The office's bytes are no answer.
-    #[error("the office's answer cannot be read: {0}")]
+    #[error("the answer cannot be read: {0}. Is what listens there a central office?")]
     Unreadable(String),
     /// The office answered what was not asked.
     #[error("the office answered {answer} where the answer to {request} was due")]

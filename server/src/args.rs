@@ -29,6 +29,15 @@ pub enum Command {
     Export(ExportArgs),
     /// Check a whole ledger: every checksum, every lane's chain, the draw
     Verify(VerifyArgs),
+    /// Save what is sound of a damaged ledger into a new directory, and tell what is lost
+    ///
+    /// Works on a copy, or on the data directory of a server that is stopped; changes nothing in it.
+    /// A lane is kept up to its first missing batch: numbers and checksums prove it whole. The output
+    /// is the data directory of a server, which is started on it with the same options as before.
+    ///
+    /// Exit codes: 0 nothing is lost, 4 something is, as told, or nothing can be kept; else as for all
+    /// commands.
+    Repair(RepairArgs),
 }
 
 /// Options of `serve`.
@@ -137,4 +146,27 @@ pub struct VerifyArgs {
     /// The data directory of a server, which may be running
     #[arg(long, value_name = "DIR")]
     pub data_dir: PathBuf,
+    /// One JSON object instead of lines for a person
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `repair`.
+#[derive(Debug, Clone, Args)]
+pub struct RepairArgs {
+    /// The data directory with the damaged ledger; better a copy of it
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The data directory to make; one that is there must be empty [default: none, only tell]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Only tell what would be kept and lost
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The agencies of the draw, where the ledger's first group is lost
+    #[arg(long, value_name = "N", requires = "winning_number")]
+    pub agencies: Option<u32>,
+    /// The number that wins, where the ledger's first group is lost
+    #[arg(long, value_name = "NUMBER", requires = "agencies")]
+    pub winning_number: Option<u16>,
 }

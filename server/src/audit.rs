@@ -1,172 +1,21 @@
-//! Reads a ledger from outside: `export` and `verify`. Takes no lock, changes nothing, and may run
-//! beside a server.
+//! Looks at a ledger from outside: takes its bets out, checks it, saves what is sound of a damaged one.
+//! Changes nothing that is there, and starts no server.
 
-use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
-
-use anyhow::Context as _;
-use bolillero_protocol::bet::{Bet, Bets};
 
 use crate::failure::Failure;
 use crate::ledger::committer::segment_name;
-use crate::ledger::disk::{Directory, Disk, File, read_full_at};
-use crate::ledger::reader::{Next, Place, ReadError, Tail, read_ledger};
-use crate::ledger::record::Kind;
-use crate::ledger::segment::{End, GROUP_HEADER_SIZE};
-use crate::lottery::event::Replayed;
-use crate::lottery::state::{Draw, State};
-use crate::lottery::winners::{find_winners, readers_default};
+use crate::ledger::disk::Directory;
+use crate::ledger::reader::{Place, ReadError};
 use crate::server::LEDGER_DIRECTORY;
 
-/// Where a batch's body stands in the ledger.
-struct BodyPlace {
-    segment: u32,
-    length: u32,
-    offset: u64,
-}
+mod export;
+mod verify;
+mod repair;
 
-// An export keeps one for every batch.
-const _: () = assert!(size_of::<BodyPlace>() == 16);
-
-/// Writes every stored bet as a row `agency,first name,last name,document,birth date,number`,
-/// agency by agency, in the order of its lane. Ends rows with CRLF and quotes only where it must.
-/// Returns how many.
-///
-/// # Errors
-/// [`Failure`]
-pub fn export(data_dir: &Path, out: impl Write) -> Result<u64, Failure> {
-    let disk = open_directory(data_dir)?;
-    let places = find_batches(&disk)?;
-    let terminator = csv::Terminator::CRLF;
-    let mut rows = csv::WriterBuilder::new().terminator(terminator).from_writer(out);
-    let mut bodies = Bodies { disk: &disk, open: None, body: Vec::new() };
-    let mut count = 0;
-    for (agency, batches) in (1_u32..).zip(&places) {
-        let agency = agency.to_string();
-        for place in batches {
-            let body = bodies.read(place)?;
-            let bets = Bets::read(body).map_err(|error| damaged(place, error.to_string()))?;
-            for bet in bets {
-                let bet = bet.map_err(|error| damaged(place, error.to_string()))?;
-                write_row(&mut rows, &agency, &bet)?;
-                count += 1;
-            }
-        }
-    }
-    rows.flush().context("writing rows").map_err(Failure::Setup)?;
-    Ok(count)
-}
-
-/// As [`export`], into a file. It gets its name only once it is whole, so that half an export is
-/// never taken for one; what cannot be renamed (a device, a named pipe) is written as it is.
-///
-/// # Errors
-/// [`Failure`]. A file that was there is as it was.
-pub fn export_to(data_dir: &Path, path: &Path) -> Result<u64, Failure> {
-    if path.exists() && !path.is_file() {
-        let file = fs::File::options().write(true).open(path);
-        let file = file.with_context(|| format!("opening {}", path.display()));
-        return export(data_dir, file.map_err(Failure::Setup)?);
-    }
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let exported = export_whole(data_dir, path, &temporary);
-    if exported.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&temporary);
-    }
-    exported
-}
-
-fn export_whole(data_dir: &Path, path: &Path, temporary: &Path) -> Result<u64, Failure> {
-    let file = fs::File::create(temporary);
-    let file = file.with_context(|| format!("creating {}", temporary.display()));
-    let file = file.map_err(Failure::Setup)?;
-    let count = export(data_dir, &file)?;
-    let named = file.sync_all().and_then(|()| fs::rename(temporary, path));
-    named.with_context(|| format!("writing {}", path.display())).map_err(Failure::Setup)?;
-    Ok(count)
-}
-
-/// What [`verify`] found.
-pub struct Verified {
-    state: State,
-    tail: Tail,
-    batches: u64,
-    /// Winners in all, if the draw is done.
-    winners: Option<u64>,
-}
-
-/// Reads a whole ledger: every checksum, every lane's chain, and, if it is done, the draw.
-///
-/// # Errors
-/// [`Failure::Damaged`] names file and offset.
-pub fn verify(data_dir: &Path) -> Result<Verified, Failure> {
-    let disk = open_directory(data_dir)?;
-    let mut replayed = Replayed::default();
-    let mut batches = 0;
-    let tail = read_ledger(&disk, &mut |place, group| {
-        for record in group.records() {
-            let record = record.map_err(|bad| damaged_at(place, bad.to_string()))?;
-            replayed.take(&record).map_err(|error| damaged_at(place, error.to_string()))?;
-            batches += u64::from(record.kind == Kind::Batch);
-        }
-        Ok(Next::Continue)
-    })?;
-    let (Some(tail), Some(state)) = (tail, replayed.state) else {
-        return Err(Failure::Setup(no_ledger(data_dir)));
-    };
-    let winners = match replayed.digests {
-        None => None,
-        Some(recorded) => {
-            let found = find_winners(&disk, &state.terms(), 0, readers_default(), &|| true)?;
-            let digests = found.map(|winners| winners.digests()).unwrap_or_default();
-            if digests != recorded {
-                let what = "its bets do not give the winners that its draw recorded";
-                return Err(Failure::Damaged(format!("the ledger is damaged: {what}")));
-            }
-            Some(recorded.iter().map(|digest| digest.winners).sum())
-        }
-    };
-    Ok(Verified { state, tail, batches, winners })
-}
-
-impl Verified {
-    /// Writes a summary, for a person.
-    ///
-    /// # Errors
-    /// What `out` fails with.
-    pub fn report(&self, out: &mut impl Write) -> io::Result<()> {
-        let terms = self.state.terms();
-        let lanes = || (1..=terms.agencies).filter_map(|agency| self.state.lane(agency));
-        let bets: u64 = lanes().map(|lane| lane.totals.bets).sum();
-        writeln!(out, "draw            {}", terms.draw)?;
-        writeln!(out, "winning number  {}", terms.winning_number.value())?;
-        writeln!(out, "agencies        {}, {} ready", terms.agencies, self.state.finished())?;
-        writeln!(out, "bets            {bets} in {} batches", self.batches)?;
-        match (self.state.draw(), self.winners) {
-            (Draw::Drawn, Some(winners)) => writeln!(out, "drawn           {winners} winners")?,
-            (draw, _) => writeln!(out, "drawn           no ({draw:?})")?,
-        }
-        let (segment, group) = (self.tail.header.segment, self.tail.next_group - 1);
-        writeln!(out, "last group      {group}, in {}", segment_name(segment))?;
-        if self.tail.end == End::Torn {
-            let offset = self.tail.offset;
-            writeln!(out, "in progress     from offset {offset} on: not acknowledged yet")?;
-        }
-        for (agency, lane) in (1_u32..).zip(lanes()).filter(|(_, lane)| lane.totals.last_seq > 0) {
-            let ready = if lane.finished { "ready" } else { "open" };
-            let (totals, head) = (lane.totals, lane.head);
-            writeln!(
-                out,
-                "agency {agency:<8} {} bets in {} batches, {} sessions, {ready}, head {head}",
-                totals.bets, totals.last_seq, lane.epoch
-            )?;
-        }
-        writeln!(out, "sound")
-    }
-}
+pub use export::{export, export_to};
+pub use repair::{Given, Repaired, repair, repair_ledger};
+pub use verify::{Verified, verify, verify_ledger};
 
 fn open_directory(data_dir: &Path) -> Result<Directory, Failure> {
     let path = data_dir.join(LEDGER_DIRECTORY);
@@ -175,71 +24,6 @@ fn open_directory(data_dir: &Path) -> Result<Directory, Failure> {
 
 fn no_ledger(data_dir: &Path) -> anyhow::Error {
     anyhow::anyhow!("{}: there is no ledger in this data directory", data_dir.display())
-}
-
-/// Where the batches of each agency stand, in the order of its lane. Takes 16 bytes a batch.
-fn find_batches(disk: &Directory) -> Result<Vec<Vec<BodyPlace>>, Failure> {
-    let mut places: Vec<Vec<BodyPlace>> = Vec::new();
-    read_ledger(disk, &mut |place, group| {
-        let mut offset = place.offset + GROUP_HEADER_SIZE as u64;
-        for record in group.records() {
-            let record = record.map_err(|bad| damaged_at(place, bad.to_string()))?;
-            offset += record.size() as u64;
-            if record.kind == Kind::Batch {
-                let agency = (record.agency as usize).max(1);
-                places.resize_with(places.len().max(agency), Vec::new);
-                let offset = offset - record.body.len() as u64;
-                let length = u32::try_from(record.body.len()).expect("a record has a u32 length");
-                places[agency - 1].push(BodyPlace { segment: place.segment, length, offset });
-            }
-        }
-        Ok(Next::Continue)
-    })?;
-    Ok(places)
-}
-
-/// Reads bodies; keeps the file of the last one open, and no other.
-struct Bodies<'a> {
-    disk: &'a Directory,
-    open: Option<(u32, Arc<dyn File>)>,
-    body: Vec<u8>,
-}
-
-impl Bodies<'_> {
-    fn read(&mut self, place: &BodyPlace) -> Result<&[u8], ReadError> {
-        self.fill(place)
-            .map_err(|source| ReadError::Io { file: segment_name(place.segment), source })?;
-        Ok(&self.body)
-    }
-
-    fn fill(&mut self, place: &BodyPlace) -> io::Result<()> {
-        let file = match self.open.take() {
-            Some((segment, file)) if segment == place.segment => file,
-            _ => self.disk.open(&segment_name(place.segment))?,
-        };
-        self.body.resize(place.length as usize, 0);
-        let length = read_full_at(&*file, place.offset, &mut self.body)?;
-        self.body.truncate(length);
-        self.open = Some((place.segment, file));
-        Ok(())
-    }
-}
-
-fn write_row(
-    rows: &mut csv::Writer<impl Write>,
-    agency: &str,
-    bet: &Bet<'_>,
-) -> Result<(), Failure> {
-    let fields = [agency, bet.first_name, bet.last_name, bet.document, bet.birth_date, bet.number];
-    let written = rows.write_record(fields).map_err(|error| match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
-    });
-    written.context("writing rows").map_err(Failure::Setup)
-}
-
-fn damaged(place: &BodyPlace, what: String) -> Failure {
-    damaged_at(Place { segment: place.segment, offset: place.offset }, what).into()
 }
 
 fn damaged_at(place: Place, what: String) -> ReadError {

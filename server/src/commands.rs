@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::args::{Cli, Command, ExportArgs, ServeArgs, VerifyArgs};
-use crate::audit;
+use crate::args::{Cli, Command, ExportArgs, RepairArgs, ServeArgs, VerifyArgs};
+use crate::audit::{self, Given};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::lifecycle::Lifecycle;
@@ -19,6 +19,7 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve(&args),
         Command::Export(args) => export(&args),
         Command::Verify(args) => verify(&args),
+        Command::Repair(args) => repair(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,8 +60,22 @@ fn export(args: &ExportArgs) -> Result<(), Failure> {
 
 fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let verified = audit::verify(&args.data_dir)?;
+    report(|out| if args.json { verified.report_json(out) } else { verified.report(out) })
+}
+
+fn repair(args: &RepairArgs) -> Result<(), Failure> {
+    let output = args.output.as_deref().filter(|_| !args.dry_run);
+    let terms = args.agencies.zip(args.winning_number);
+    let given = terms.map(|(agencies, number)| Given::new(agencies, number)).transpose();
+    let given = given.map_err(Failure::Usage)?;
+    let repaired = audit::repair(&args.data_dir, output, given)?;
+    report(|out| repaired.report(out))?;
+    repaired.judge()
+}
+
+fn report(write: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let reported = verified.report(&mut out).and_then(|()| out.flush());
+    let reported = write(&mut out).and_then(|()| out.flush());
     unless_nobody_reads(reported.context("writing the report").map_err(Failure::Setup))
 }
 

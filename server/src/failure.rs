@@ -45,7 +45,8 @@ impl From<ReadError> for Failure {
         match error {
             ReadError::Io { .. } => Self::Disk(error.to_string()),
             ReadError::Damaged { .. } => Self::Damaged(format!(
-                "{error}: nothing was changed; restore the data directory from a copy"
+                "{error}: nothing was changed; restore the data directory from a copy, or see what \
+                 `bolillero-server repair` can save"
             )),
             ReadError::Newer { .. } => Self::Setup(error.into()),
         }

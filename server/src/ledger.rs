@@ -54,6 +54,8 @@ pub mod prepare;
 pub mod reader;
 pub mod record;
 pub mod recovery;
+pub mod rewrite;
+pub mod salvage;
 pub mod segment;
 
 mod space;

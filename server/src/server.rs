@@ -33,7 +33,7 @@ use crate::session::{Mailbox, Service as _};
 pub const LEDGER_DIRECTORY: &str = "ledger";
 /// The directory with the published results in a data directory.
 pub const PUBLISHED_DIRECTORY: &str = "published";
-const LOCK_FILE: &str = "LOCK";
+pub(crate) const LOCK_FILE: &str = "LOCK";
 
 /// Binds the address that `config` names.
 ///

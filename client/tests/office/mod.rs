@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub enum Fault {
     DropAfter,
     /// Nothing is done, nothing is said.
     Silent,
+    /// The test is told; nothing is said, and nothing done but where it `serves`.
+    Hold { serves: bool, told: Sender<()> },
     /// Nothing is done, this is answered.
     Answer(Vec<u8>),
     /// As `Answer`, and the connection ends.
@@ -129,6 +132,12 @@ impl Office {
             match fault {
                 Some(Fault::Drop) => return false,
                 Some(Fault::Silent) => {}
+                Some(Fault::Hold { serves, told }) => {
+                    if serves {
+                        self.serve(&mut from.session, request, true, &mut Vec::new());
+                    }
+                    told.send(()).unwrap();
+                }
                 Some(Fault::Answer(answer)) => out.extend(answer),
                 Some(Fault::Last(answer)) => {
                     out.extend(answer);

@@ -165,15 +165,21 @@ fn in_parallel<T: Send>(
 /// # Errors
 /// [`ReadError`]: the directory cannot be read, or a segment is missing.
 pub fn segments(disk: &dyn Disk) -> Result<u32, ReadError> {
-    let names = disk.names().map_err(|source| io_error("the ledger's directory", source))?;
-    let mut numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
-    numbers.sort_unstable();
+    let numbers = segment_numbers(disk)?;
     for (number, expected) in numbers.iter().zip(1..) {
         if *number != expected {
             return Err(damaged(expected, 0, "it is missing, though a later segment is there"));
         }
     }
     Ok(numbers.last().copied().unwrap_or(0))
+}
+
+/// The numbers of all segments that are there, in order.
+pub(super) fn segment_numbers(disk: &dyn Disk) -> Result<Vec<u32>, ReadError> {
+    let names = disk.names().map_err(|source| io_error("the ledger's directory", source))?;
+    let mut numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 fn segment_number(name: &str) -> Option<u32> {
@@ -326,6 +332,6 @@ fn damaged(segment: u32, offset: u64, what: &str) -> ReadError {
     ReadError::Damaged { file: segment_name(segment), offset, what: what.to_owned() }
 }
 
-fn io_error(file: &str, source: io::Error) -> ReadError {
+pub(super) fn io_error(file: &str, source: io::Error) -> ReadError {
     ReadError::Io { file: file.to_owned(), source }
 }

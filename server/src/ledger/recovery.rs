@@ -230,7 +230,7 @@ fn keep_torn(disk: &dyn Disk, tail: &Tail) -> Result<Torn, OpenError> {
         let end = end_of_data(&*source, tail.offset)?;
         let crc = copy(&*source, &*kept, tail.offset..end)?;
         kept.sync()?;
-        let kept_in = format!("torn-{:08}-{}-{crc:08x}.bin", tail.header.segment, tail.offset);
+        let kept_in = torn_name(tail.header.segment, tail.offset, crc);
         disk.rename(&temporary, &kept_in)?;
         disk.sync_directory()?;
         Ok(kept_in)
@@ -238,6 +238,19 @@ fn keep_torn(disk: &dyn Disk, tail: &Tail) -> Result<Torn, OpenError> {
     let kept_in =
         keep().map_err(|source| open_error("keeping the torn tail of the ledger aside", source))?;
     Ok(Torn { file, offset: tail.offset, kept_in })
+}
+
+fn torn_name(segment: u32, offset: u64, crc: u32) -> String {
+    format!("torn-{segment:08}-{offset}-{crc:08x}.bin")
+}
+
+/// The segment and the offset that the name of a kept torn tail tells; `None` for another file's.
+#[must_use]
+pub fn torn_name_parts(name: &str) -> Option<(u32, u64)> {
+    let mut parts = name.strip_prefix("torn-")?.strip_suffix(".bin")?.split('-');
+    let (segment, offset) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let crc = u32::from_str_radix(parts.next()?, 16).ok()?;
+    (torn_name(segment, offset, crc) == name).then_some((segment, offset))
 }
 
 /// Where the zeros begin that reach to the end of the file.

@@ -14,6 +14,8 @@
 //! without records is a mark: it says that the group before it was whole. Twelve zeros have another
 //! checksum than zero, so zeros are no group. Every later format keeps these 36 bytes.
 
+mod salvage;
+
 use std::io;
 use std::sync::Arc;
 

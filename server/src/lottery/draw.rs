@@ -13,7 +13,6 @@ use super::event::draw_body;
 use super::publish::publish;
 use super::winners::{Digest, WINNERS_LENGTH_MAX, Winners, find_winners};
 use crate::ledger::Position;
-use crate::ledger::committer::segment_name;
 use crate::ledger::disk::Disk;
 use crate::ledger::reader::ReadError;
 use crate::session::Wake;
@@ -94,11 +93,7 @@ impl Drawer {
     /// [`DrawError`]
     pub fn resume(&mut self, recorded: &[Digest]) -> Result<(), DrawError> {
         let winners = self.find_winners(&|| true)?.expect("nobody stopped the search");
-        if winners.digests() != recorded {
-            let what = "its bets do not give the winners that its draw recorded".to_owned();
-            let file = segment_name(1);
-            return Err(ReadError::Damaged { file, offset: 0, what }.into());
-        }
+        winners.hold_against(recorded)?;
         self.announce(&Arc::new(winners));
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bolillero_protocol::bet::BetsOn;
+use bolillero_protocol::bet::{Bets, BetsOn, Number};
+use bolillero_protocol::error::Malformed;
 use sha2::{Digest as _, Sha256};
 
 use super::state::Terms;
@@ -56,6 +57,19 @@ impl Winners {
     /// All agencies, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &AgencyWinners)> {
         (1..).zip(&self.agencies)
+    }
+
+    /// Holds them against what the ledger keeps of the draw.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when they are others.
+    pub fn hold_against(&self, recorded: &[Digest]) -> Result<(), ReadError> {
+        if self.digests() == recorded {
+            return Ok(());
+        }
+        let what = "its bets do not give the winners that its draw recorded".to_owned();
+        // Which bets they were nobody can tell: it is about the ledger as a whole.
+        Err(damaged(Place { segment: 1, offset: 0 }, what))
     }
 
     /// What the ledger keeps of them.
@@ -121,6 +135,44 @@ pub fn for_each_winner(
         found.for_each(take);
     })?;
     Ok(tail.is_some())
+}
+
+/// Counts the winners of batches that are handed in one by one, in the order of their lanes.
+pub struct Count {
+    winning_number: Number,
+    finders: Vec<Finder>,
+}
+
+impl Count {
+    /// A count in which nobody has won.
+    #[must_use]
+    pub fn new(terms: &Terms) -> Self {
+        let finders = vec![Finder::default(); terms.agencies as usize];
+        Self { winning_number: terms.winning_number, finders }
+    }
+
+    /// Takes a batch of an agency of the draw, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Malformed`]: its bets cannot be read.
+    pub fn take(&mut self, agency: u32, body: &[u8]) -> Result<(), Malformed> {
+        let mut winners = Vec::new();
+        for bet in Bets::read(body)? {
+            let bet = bet?;
+            if bet.number() == Some(self.winning_number) {
+                winners.push(bet.document);
+            }
+        }
+        let finder = &mut self.finders[agency as usize - 1];
+        winners.iter().for_each(|document| finder.take(document.as_bytes(), 0));
+        Ok(())
+    }
+
+    /// What a draw would record now.
+    #[must_use]
+    pub fn digests(&self) -> Vec<Digest> {
+        self.finders.iter().map(|finder| finder.clone().finish().digest).collect()
+    }
 }
 
 /// The winners of one segment, in its order.

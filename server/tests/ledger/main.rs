@@ -6,12 +6,14 @@
 mod beside;
 mod damage;
 mod directory;
+mod drawn;
 mod faults;
 mod life;
 mod memory;
 mod order;
 mod readers;
 mod refusal;
+mod repair;
 mod room;
 mod waiters;
 mod whole;

@@ -1,7 +1,9 @@
-//! `export` and `verify`: what they write, beside a running server, and on damage.
+//! `export` and `verify`: what they write, beside a running server, and on damage. What `repair` saves
+//! of a ledger stands in `repairing.rs`.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -12,14 +14,14 @@ use crate::office::{Office, export, server_program, verify};
 use crate::process::{Ended, PATIENCE, Process};
 use crate::wire::{ACK, batch, batch_rows, packet};
 
-fn audit(command: &str, data_dir: &Path, options: &[&str]) -> Command {
+pub(crate) fn audit(command: &str, data_dir: &Path, options: &[&str]) -> Command {
     let mut program = server_program();
     program.arg(command).arg("--data-dir").arg(data_dir).args(options);
     program
 }
 
 /// A data directory in which three agencies stored batches in turn, in more than one segment.
-fn stored() -> (TempDir, String) {
+pub(crate) fn stored() -> (TempDir, String) {
     let directory = tempdir().unwrap();
     let office = Office::start(directory.path(), &["--segment-size", "128KiB"]);
     let mut wire = office.connect();
@@ -99,7 +101,7 @@ fn a_reader_that_wants_the_first_rows_only_is_no_failure() {
 fn half_an_export_never_has_the_name_of_a_whole_one() {
     let (directory, _) = stored();
     let segment = directory.path().join("ledger/00000002.log");
-    damage(&segment);
+    damage(&segment, b"#Ana#");
     let file = directory.path().join("rows.csv");
     fs::write(&file, "an older export").unwrap();
     let ended = Process::start(audit("export", directory.path(), &["--output", path(&file)])).end();
@@ -117,7 +119,7 @@ fn verify_names_file_and_offset_of_damage() {
     for segment in ["00000001.log", "00000003.log"] {
         let (directory, _) = stored();
         verify(directory.path());
-        damage(&directory.path().join("ledger").join(segment));
+        damage(&directory.path().join("ledger").join(segment), b"#Ana#");
         let ended = Process::start(audit("verify", directory.path(), &[])).end();
         assert_damage(&ended, segment);
         assert_eq!(ended.lines.len(), 0, "{ended:?}");
@@ -125,10 +127,70 @@ fn verify_names_file_and_offset_of_damage() {
 }
 
 #[test]
+fn verify_tells_a_program_what_it_tells_a_person() {
+    let (directory, _) = stored();
+    let last = json(directory.path())["last_group"].clone();
+    let file = last["file"].as_str().unwrap();
+    let end = last["end"].as_u64().unwrap();
+    let segment = directory.path().join("ledger").join(file);
+    File::options().write(true).open(segment).unwrap().write_at(b"torn!", end).unwrap();
+    let told = json(directory.path());
+    assert_eq!(told["in_progress"], serde_json::json!({ "file": file, "offset": end }));
+    assert!(verify(directory.path()).contains(&format!("in progress     from offset {end} on: ")));
+    Office::start(directory.path(), &["--segment-size", "128KiB"]).stop();
+
+    let (told, said) = (json(directory.path()), verify(directory.path()));
+    let kept_in = told["cut"][0]["kept_in"].as_str().unwrap();
+    assert!(directory.path().join("ledger").join(kept_in).exists(), "{told}");
+    let cut = serde_json::json!([
+        { "file": file, "offset": end, "bytes": 5, "kept_in": kept_in }
+    ]);
+    let fields = [
+        ("sound", true.into(), "sound".to_owned()),
+        ("winning_number", 7574.into(), "winning number  7574".to_owned()),
+        ("agencies", 5.into(), "agencies        5, 0 ready".to_owned()),
+        ("bets", 18_000.into(), "bets            18000 in 36 batches".to_owned()),
+        ("batches", 36.into(), String::new()),
+        ("sessions", 0.into(), "sessions        0".to_owned()),
+        ("drawn", "open".into(), "drawn           no (Open)".to_owned()),
+        ("winners", serde_json::Value::Null, String::new()),
+        ("cut", cut, format!("cut             5 bytes from offset {end} of {file} on")),
+    ];
+    for (name, value, line) in fields {
+        assert_eq!(told[name], value, "{name}");
+        assert!(said.lines().any(|said| said.starts_with(&line)), "{line}\n{said}");
+    }
+    check_lanes(&told, &said);
+}
+
+fn check_lanes(told: &serde_json::Value, said: &str) {
+    for (index, agency) in (1..=3).enumerate() {
+        let lane = &told["lanes"][index];
+        let head = lane["head"].as_str().unwrap();
+        let line = format!(
+            "agency {agency}        6000 bets in 12 batches, 0 sessions, open, head {head}"
+        );
+        assert!(said.lines().any(|said| said == line), "{line}\n{said}");
+        assert_eq!(lane["agency"], agency);
+        assert_eq!((&lane["bets"], &lane["batches"]), (&6000.into(), &12.into()));
+        assert_eq!((&lane["epoch"], &lane["ready"]), (&0.into(), &false.into()));
+    }
+    assert_eq!(told["lanes"].as_array().unwrap().len(), 3);
+}
+
+fn json(data_dir: &Path) -> serde_json::Value {
+    let ended = Process::start(audit("verify", data_dir, &["--json"])).end();
+    assert_eq!((ended.code, ended.lines.len()), (Some(0), 1), "{ended:?}");
+    serde_json::from_str(&ended.lines[0]).unwrap()
+}
+
+#[test]
 fn a_directory_without_a_ledger_is_named() {
     let directory = tempdir().unwrap();
     fs::create_dir(directory.path().join("empty")).unwrap();
-    for (command, data_dir) in [("verify", "empty"), ("export", "empty"), ("verify", "missing")] {
+    let cases =
+        ["verify", "export", "repair"].map(|command| [(command, "empty"), (command, "missing")]);
+    for (command, data_dir) in cases.concat() {
         let data_dir = directory.path().join(data_dir);
         let ended = Process::start(audit(command, &data_dir, &[])).end();
         assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -160,10 +222,10 @@ fn both_work_beside_a_server_that_is_storing() {
     office.stop();
 }
 
-/// Changes one bit of a bettor's name.
-fn damage(segment: &Path) {
+/// Changes one bit of the second byte of what is searched.
+pub(crate) fn damage(segment: &Path, searched: &[u8]) {
     let mut text = fs::read(segment).unwrap();
-    let place = text.windows(5).position(|window| window == b"#Ana#").unwrap();
+    let place = text.windows(searched.len()).position(|window| window == searched).unwrap();
     text[place + 1] ^= 1;
     fs::write(segment, text).unwrap();
 }
@@ -175,11 +237,11 @@ fn assert_damage(ended: &Ended, segment: &str) {
     assert!(said.contains(segment) && said.contains("damaged at offset "), "{said}");
 }
 
-fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn names(directory: &Path) -> Vec<String> {
+pub(crate) fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
     let mut names: Vec<_> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

@@ -12,6 +12,7 @@ mod office;
 mod process;
 mod wire;
 
+mod agency_ends;
 mod auditing;
 mod crash;
 mod crowd;
@@ -23,6 +24,7 @@ mod limits;
 mod load;
 mod main_job;
 mod options;
+mod repairing;
 mod shutdown;
 mod stdout;
 

@@ -26,7 +26,8 @@ fn help_names_every_option_with_its_default() {
         assert_eq!(named, all, "{command}");
         let joined = ended.lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
         for (name, default) in *expected {
-            let (_, of_option) = joined.rsplit_once(&format!("{name} <")).unwrap();
+            let with_value = joined.rsplit_once(&format!("{name} <"));
+            let (_, of_option) = with_value.or(joined.rsplit_once(&format!("{name} "))).unwrap();
             let of_option = of_option.split(" --").next().unwrap();
             assert!(of_option.contains(default), "{name}: {of_option}");
         }
@@ -77,7 +78,17 @@ const HELP: &[Help] = &[
         ],
     ),
     ("export", &[("--data-dir", "The data directory"), ("--output", "[default: stdout]")]),
-    ("verify", &[("--data-dir", "The data directory")]),
+    ("verify", &[("--data-dir", "The data directory"), ("--json", "One JSON object")]),
+    (
+        "repair",
+        &[
+            ("--data-dir", "better a copy of it"),
+            ("--output", "[default: none, only tell]"),
+            ("--dry-run", "Only tell"),
+            ("--agencies", "first group is lost"),
+            ("--winning-number", "first group is lost"),
+        ],
+    ),
 ];
 
 #[test]

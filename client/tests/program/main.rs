@@ -3,72 +3,22 @@
 
 #![allow(clippy::unwrap_used)] // The lint knows test functions, not their helpers.
 
+#[path = "../office/mod.rs"]
 mod office;
+mod setting;
 
-use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+mod killed;
+mod network;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
 
-use bolillero::agency::{Session, Terms};
-use bolillero::connect::{Address, Pauses, converse};
 use bolillero_protocol::bet::Bets;
 use bolillero_protocol::message::{Code, Reply};
-use socket2::{Domain, Socket, Type};
-use tempfile::TempDir;
 
-use office::{Fault, Office, Served, bodies, cut, packet, refusal, rows};
-
-/// No test takes longer.
-const TIME_MAX: Duration = Duration::from_secs(30);
-
-/// An office, a file of bets, and a client to run.
-struct Setting {
-    served: Served,
-    directory: TempDir,
-}
-
-impl Setting {
-    fn new(office: Office, file: &str) -> Self {
-        let setting = Self { served: Served::new(office), directory: tempfile::tempdir().unwrap() };
-        fs::write(setting.file(), file).unwrap();
-        setting
-    }
-
-    fn file(&self) -> PathBuf {
-        self.directory.path().join("bets.csv")
-    }
-
-    fn agency(&self, options: &[&str]) -> Output {
-        finish(agency(&self.file(), &self.served.address.to_string(), options))
-    }
-}
-
-fn finish(command: Command) -> Output {
-    assert_cmd::Command::from_std(command).timeout(TIME_MAX).output().unwrap()
-}
-
-fn agency(file: &Path, server: &str, options: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("bolillero"));
-    command.args(["agency", "--id", "1", "--server", server, "--bets"]).arg(file).args(options);
-    command
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// The log without its times.
-fn log(output: &Output) -> Vec<String> {
-    stdout(output).lines().map(|line| line[20..].to_owned()).collect()
-}
+use office::{Fault, Office, Served, bodies, packet, refusal, rows};
+use setting::{Setting, TIME_MAX, agency, finish, log, stderr, stdout};
 
 #[test]
 fn an_agency_sends_its_file_and_logs_what_deployed_tools_read() {
@@ -165,89 +115,6 @@ fn a_file_that_is_not_there_is_named() {
     assert!(error.starts_with("bolillero: reading no/such.csv: No such file"), "{error}");
 }
 
-/// A port that refuses connections until it listens, and that nobody else can take.
-fn closed_port() -> (Socket, String) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();
-    (socket, address)
-}
-
-#[test]
-fn an_office_that_is_not_there_yet_is_waited_for_without_a_word_of_failure() {
-    let setting = Setting::new(Office::default(), &rows(9));
-    let (socket, address) = closed_port();
-    let mut client = agency(&setting.file(), &address, &[]);
-    let mut client = client.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut seen: Vec<_> = lines.by_ref().take(4).collect();
-    assert!(seen[3].contains("action: connect | result: in_progress | reason: connection refused"));
-    socket.listen(16).unwrap();
-    let served = Served::on(socket.into(), Office::default());
-    seen.extend(lines);
-    assert!(client.wait().unwrap().success());
-    assert_eq!(served.bodies(1), bodies(&rows(9), 0));
-    assert!(!seen.iter().any(|line| line.contains("fail")), "{seen:?}");
-}
-
-#[test]
-fn an_office_that_stays_away_ends_the_wait_in_time() {
-    let setting = Setting::new(Office::default(), "");
-    let (_socket, address) = closed_port();
-    for options in [&["--connect-timeout", "20ms"][..], &["--connect-timeout", "20ms", "--base"]] {
-        let output = finish(agency(&setting.file(), &address, options));
-        assert_eq!(output.status.code(), Some(1));
-        let said =
-            format!("bolillero: no office answers at {address} for 20ms: connection refused\n");
-        assert_eq!(stderr(&output), said);
-    }
-}
-
-#[test]
-fn an_answer_that_stays_away_is_asked_for_on_a_new_connection() {
-    let office = Office::with_faults([(0, Fault::Silent), (3, Fault::Silent)]);
-    let setting = Setting::new(office, &rows(1));
-    let output = setting.agency(&["--reply-timeout", "30ms"]);
-    assert!(output.status.success(), "{output:?}");
-    assert!(stdout(&output).contains("result: in_progress | reason: no answer in time"));
-    assert_eq!(setting.served.bodies(1), bodies(&rows(1), 0));
-}
-
-/// Runs a session in this process, with pauses too short to notice.
-fn run_session(served: &Served, file: &str) {
-    let office = bolillero::connect::Office {
-        server: Address::parse(&served.address.to_string()).unwrap(),
-        connect_timeout: TIME_MAX,
-        reply_timeout: TIME_MAX,
-        peer_timeout: TIME_MAX,
-        pauses: Pauses { first: Duration::from_micros(10), longest: Duration::from_micros(100) },
-    };
-    let mut session = Session::new(Terms { agency: 1, window: 4, draw: None }, cut(file, 3));
-    converse(&office, &mut session, &mut |_| {}).unwrap();
-}
-
-#[test]
-fn connections_that_break_at_every_request_lose_and_double_nothing() {
-    let file = rows(30);
-    for fault in [Fault::Drop, Fault::DropAfter, Fault::Last(packet(&Reply::Close)), Fault::NoRoom]
-    {
-        for first in 0..8 {
-            let faults = (first..60).step_by(7).map(|request| (request, fault.clone()));
-            let served = Served::new(Office::with_faults(faults));
-            run_session(&served, &file);
-            assert_eq!(served.bodies(1), bodies(&file, 3), "{fault:?} from request {first}");
-        }
-    }
-}
-
-#[test]
-fn an_office_without_room_for_a_connection_is_tried_again() {
-    let busy = Fault::Last(packet(&Reply::Busy));
-    let served = Served::new(Office::with_faults((0..5).map(|request| (request, busy.clone()))));
-    run_session(&served, &rows(30));
-    assert_eq!(served.bodies(1), bodies(&rows(30), 3));
-}
-
 #[test]
 fn a_closed_or_stalled_stdout_does_not_end_the_work() {
     let setting = Setting::new(Office::default(), &rows(9));
@@ -289,7 +156,9 @@ fn help_names_every_option_with_its_default() {
     for option in options.into_iter().chain(more) {
         assert!(agency.contains(&format!("--{option}")), "{option}\n{agency}");
     }
-    for default in ["[default: 16]", "[default: 30s]", "[default: info]", "8192 bytes"] {
+    for default in
+        ["[default: 16]", "[default: 2m]", "[default: 30s]", "[default: info]", "8192 bytes"]
+    {
         assert!(agency.contains(default), "{default}\n{agency}");
     }
     let generate = help("generate");
