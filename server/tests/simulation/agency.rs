@@ -106,8 +106,8 @@ impl Agency {
                 requests.push(self.request(asked, input));
                 requests.push(self.request(Asked::Empty(self.acknowledged + 1), input));
             }
-            Asked::BaseReady if again => requests.push(self.stray(asked, input)),
-            Asked::BaseReady if !self.was_late && chance.below(2) == 0 => {
+            Asked::BaseReady if chance.below(2) == 0 => requests.push(self.stray(asked, input)),
+            Asked::BaseReady if !self.was_late => {
                 self.was_late = true;
                 requests.push(self.stray(Asked::BaseBatch(input.bodies.len() as u64), input));
             }

@@ -44,7 +44,12 @@ impl World {
 
     /// The client goes on elsewhere; what it has sent arrives, some time.
     fn leave_a_line(&mut self) {
-        let Some(place) = self.any_line() else { return };
+        if let Some(place) = self.any_line() {
+            self.leave_line(place);
+        }
+    }
+
+    pub(crate) fn leave_line(&mut self, place: usize) {
         let stalled_until = self.events.now + self.chance.below(4000) as u64;
         let is_stalled = self.chance.below(2) == 0;
         self.leave(place);
@@ -123,15 +128,20 @@ impl World {
         }
         self.machine.running().mark();
         for _ in 0..self.chance.below(3) {
-            if let Some(running) = &mut self.machine.running {
-                match running.commit() {
-                    Ok(_) => self.look(),
-                    Err(failure) => self.died(&failure),
-                }
+            self.commit();
+            if self.machine.running.is_none() {
+                return;
             }
+            self.tell_all_news();
         }
-        if self.machine.running.is_some() {
-            self.lose_server();
+        self.lose_server();
+    }
+
+    fn tell_all_news(&mut self) {
+        for place in 0..self.lines.len() {
+            if self.lines[place].has_news() {
+                self.turn(place, "gets news", Line::tell_news);
+            }
         }
     }
 

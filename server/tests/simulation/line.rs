@@ -48,9 +48,11 @@ pub(crate) struct Line {
     /// Until when nothing arrives.
     pub(crate) stalled_until: u64,
     /// What was asked and not answered, each with where it ends in what was sent.
-    pub(crate) asked: VecDeque<(u64, Asked)>,
+    asked: VecDeque<(u64, Asked)>,
     sent: u64,
     delivered: u64,
+    /// How much had arrived when a newer session of the lane was welcomed.
+    fenced_from: Option<u64>,
     session: Option<Box<dyn Session>>,
     bell: Arc<Bell>,
     is_held: bool,
@@ -82,6 +84,7 @@ impl Line {
             asked: VecDeque::new(),
             sent: 0,
             delivered: 0,
+            fenced_from: None,
             session: Some(session),
             bell,
             is_held: false,
@@ -99,6 +102,20 @@ impl Line {
         self.sent += bytes.len() as u64;
         self.way.extend(bytes);
         self.asked.push_back((self.sent, asked));
+    }
+
+    /// A newer session of the lane was welcomed, if it is newer: what arrives from now on is refused.
+    pub(crate) fn know_newest(&mut self, epoch: u32) {
+        if self.known.epoch > 0 && self.known.epoch < epoch {
+            self.fenced_from.get_or_insert(self.delivered);
+        }
+    }
+
+    /// What is answered next. Notes whether it came too late.
+    pub(crate) fn next_asked(&mut self) -> Asked {
+        let (end, asked) = self.asked.pop_front().expect("nothing more was asked");
+        self.known.is_fenced = self.fenced_from.is_some_and(|from| end > from);
+        asked
     }
 
     pub(crate) fn is_served(&self) -> bool {

@@ -132,7 +132,7 @@ impl Running {
         let opened =
             open_ledger(disk, &setup.settings, setup.terms.draw, &first, &mut replay, log_lines)?;
         let Opened { ledger, committer, preparer, .. } = opened;
-        let state = replayed.state.unwrap();
+        let state = replayed.state.expect("an opened ledger has its first record");
         let draw = state.draw();
         let bell = Arc::new(Bell::default());
         let office = Arc::new(Office::new(state, ledger, Mailbox::new(bell.clone())));

@@ -71,6 +71,8 @@ pub(crate) struct Model {
 pub(crate) struct Known {
     /// Of its session; 0 before there is one.
     pub(crate) epoch: u32,
+    /// A newer session was welcomed before this arrived.
+    pub(crate) is_fenced: bool,
     /// It was told that there is no room.
     pub(crate) had_no_room: bool,
     /// Something of the disk's made it possible that there is none.
@@ -93,6 +95,10 @@ impl Model {
         reply: &Reply,
     ) {
         let lane = &stored.lanes[agency];
+        let works = matches!(asked, Asked::Batch(_) | Asked::Empty(_) | Asked::Ready);
+        if works && known.is_fenced {
+            assert!(reply.1.starts_with("FENCED"), "an old session's {asked:?}: {reply:?}");
+        }
         let (input, promised) = (&self.inputs[agency], &mut self.promised[agency]);
         match (asked, reply.0) {
             (Asked::Hello, 10) => known.epoch = promised.welcome(input, lane, &reply.1),
@@ -115,6 +121,11 @@ impl Model {
             (_, 4) => check_refusal(lane, known, asked, &reply.1),
             _ => panic!("{asked:?} was answered with {reply:?}"),
         }
+    }
+
+    /// The newest session that an agency was welcomed in.
+    pub(crate) fn newest_epoch(&self, agency: usize) -> u32 {
+        self.promised[agency].epochs.last().copied().unwrap_or(0)
     }
 
     /// Holds what is on disk to what was promised, and to what was there before.

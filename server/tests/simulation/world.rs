@@ -11,7 +11,7 @@ use crate::chance::Chance;
 use crate::events::Events;
 use crate::line::Line;
 use crate::machine::{Machine, Setup};
-use crate::model::{Input, Model, WINNING_NUMBER};
+use crate::model::{Asked, Input, Model, WINNING_NUMBER};
 use crate::stored::Stored;
 use crate::wire::{body, packets};
 
@@ -237,12 +237,17 @@ impl World {
         let agency = &mut self.agencies[place];
         let requests = agency.act(&self.model.inputs[place], &mut self.chance);
         let own = agency.line.expect("it has a connection");
+        let is_last = requests.iter().any(|request| request.asked == Asked::Ready);
         for request in requests {
             let number = if request.is_stray { self.connect(place) } else { own };
             let line = self.lines.iter_mut().find(|line| line.number == number).unwrap();
             line.send(request.asked, &request.bytes);
             (line.is_old, line.is_ended) = (request.is_stray, request.is_stray);
             self.events.note(format_args!("line {number}: is sent {:?}", request.asked));
+        }
+        if is_last && self.is_faulty && self.chance.below(4) == 0 {
+            let place = self.lines.iter().position(|line| line.number == own);
+            self.leave_line(place.expect("it has just sent on it"));
         }
     }
 
@@ -255,6 +260,7 @@ impl World {
     ) {
         let line = &mut self.lines[place];
         self.events.note(format_args!("line {}: {what}", line.number));
+        line.know_newest(self.model.newest_epoch(line.agency));
         let said = tell(line, self.events.now);
         for reply in packets(&said) {
             let shown: String = reply.1.chars().take(24).collect();
@@ -263,7 +269,7 @@ impl World {
                 assert!(!line.is_served(), "it says that it closes, and does not");
                 continue;
             }
-            let (_, asked) = line.asked.pop_front().expect("nothing more was asked");
+            let asked = line.next_asked();
             line.known.may_lack_room = self.machine.room_may_lack;
             self.model.judge(&self.stored, line.agency, &mut line.known, asked, &reply);
         }
@@ -295,7 +301,7 @@ impl World {
         }
     }
 
-    fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         let committed = self.machine.running().commit();
         self.events.note(format_args!("committer: {committed:?}"));
         match committed {
