@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Shows that the simulation finds what it is there for: each patch of server/tests/mutants is a fault in the product, applied
-# to a copy of the sources and looked for in SEEDS seeds. Ends with a table; fails if one is missed. Names as arguments: only those.
+# Shows that the simulation finds what it is there for: each patch of server/tests/mutants is a fault in the
+# product, applied to a copy of the sources and looked for in SEEDS seeds. Ends with a table; fails if one
+# is missed or does not apply. Names as arguments: only those.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seeds=${SEEDS:-200}
-target=${CARGO_TARGET_DIR:-$PWD/target}
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 # Always the same place, so that only what a patch changes is built again.
 copy=$target/mutants/sources
 export CARGO_TARGET_DIR=$target/mutants/target
@@ -34,7 +35,7 @@ try() {
     elif ! grep -q '^seed [0-9]' <<<"$output"; then
         echo "MISSED | - | $(grep -m 1 '^error' <<<"$output" || echo 'it ended without a seed')"
     else
-        sed -n 's/^seed \([0-9]*\) fails: \(.*\)/found | \1 | \2/p' <<<"$output" | head -n 1 | cut -c 1-110
+        sed -n 's/^seed \([0-9]*\) fails: \(.*\)/found | \1 | \2/p' <<<"$output" | head -n 1 | cut -c 1-110 | sed 's/: \[$//'
     fi
     apply --reverse <"$patch"
 }

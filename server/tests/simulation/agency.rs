@@ -106,6 +106,12 @@ impl Agency {
                 requests.push(self.request(asked, input));
                 requests.push(self.request(Asked::Empty(self.acknowledged + 1), input));
             }
+            Asked::Ready if chance.below(4) == 0 => {
+                requests.push(self.request(Asked::Winners, input));
+            }
+            Asked::BaseReady if chance.below(4) == 0 => {
+                requests.push(self.request(Asked::BaseWinners, input));
+            }
             Asked::BaseReady if chance.below(2) == 0 => requests.push(self.stray(asked, input)),
             Asked::BaseReady if !self.was_late => {
                 self.was_late = true;
@@ -198,6 +204,8 @@ impl Agency {
             (2, _) => self.is_finished = true,
             (7, _) => self.is_done = true,
             (8, _) => self.rests_until = now + 1500,
+            // What it asked behind its mark would wait for a draw that needs the mark.
+            (4, Asked::Ready) if self.flight.contains(&Asked::Winners) => return Verdict::Leave,
             (4, _) if data.contains("no room") || data.starts_with("GAP") => {
                 self.pauses = true;
                 self.rests_until = now + 1000;

@@ -340,7 +340,8 @@ impl World {
 
 /// What an agency sends: few bets, of which some win.
 fn input(agency: u32, chance: &mut Chance) -> Input {
-    let batches = 1 + chance.below(60);
+    let batches_max = [5, 60][chance.below(2)];
+    let batches = 1 + chance.below(batches_max);
     let bodies = (0..=batches).map(|_| {
         let bets = 1 + chance.below(4);
         let numbers = (0..bets).map(|_| match chance.below(5) {
