@@ -7,6 +7,8 @@ BETS ?= 20000
 AGENCIES ?= 5
 SEED ?= 7574
 LARGE ?= .data/large
+# Of `make simulate`: how many seeds. Its SEED is one of them.
+SEEDS ?= 5000
 # Where the micro-benchmarks find agency-1.csv; without it they measure generated bets only.
 BOLILLERO_DATASET ?= $(if $(wildcard $(DATA)/agency-1.csv),$(abspath $(DATA)))
 # More options for the server of `make run`, for example SERVE='--driver events'.
@@ -14,14 +16,13 @@ SERVE ?=
 # `make bench QUICK=1` ends within two minutes; more options, for example BENCH='--rows 5x16,idle'.
 QUICK ?=
 BENCH ?=
-
 # How often `make crash` kills the server.
 ROUNDS ?= 1000
 
 BIN = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help build run data test crash check bench bench-micro
+.PHONY: help build run data test check crash simulate mutants bench bench-micro
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +52,13 @@ check: ## Format, lints, documentation, licences
 	else \
 	    echo 'check: cargo-deny is not installed: licences and sources were not checked (cargo install cargo-deny)'; \
 	fi
+
+simulate: ## The office under faults from seeds: SEEDS=5000, or SEED=17 for one and all that happens
+	SEEDS=$(SEEDS) SEED=$(if $(filter command environment,$(firstword $(origin SEED))),$(SEED)) \
+	    cargo test --release --locked -p bolillero-server --test simulation -- --nocapture whatever
+
+mutants: ## Show that the simulation bites: every change in server/tests/mutants is found
+	@scripts/mutants.sh
 
 bench: build ## Measure beside small reference servers, in turns: target/bench/report.md, pictures
 	$(BIN)/bolillero-bench --bin-dir $(BIN) --out target/bench $(if $(QUICK),--quick) $(BENCH)

@@ -158,6 +158,18 @@ impl MemoryDisk {
         self.lock().room = None;
     }
 
+    /// Whether there is not room for everything.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.lock().room.is_some()
+    }
+
+    /// Has no call fail that has not failed yet.
+    pub fn forget_faults(&self) {
+        let mut state = self.lock();
+        (state.fault, state.off_from) = (None, None);
+    }
+
     /// How many bytes all files have now.
     #[must_use]
     pub fn used(&self) -> u64 {

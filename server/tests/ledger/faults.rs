@@ -10,9 +10,9 @@ use bolillero_server::ledger::recovery::{OpenError, Settings};
 use bolillero_server::ledger::{Ledger, Sizes, Waiter};
 use proptest::prelude::*;
 
+use crate::chance::Chance;
 use crate::life::{
-    Chance, Event, Life, Past, SETTINGS, batch, check_sound, finish, hello, left_behind,
-    live_through,
+    Event, Life, Past, SETTINGS, batch, check_sound, finish, hello, left_behind, live_through,
 };
 use crate::waiters::Bell;
 

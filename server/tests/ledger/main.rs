@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // The lint knows test functions, not their helpers.
 
+#[path = "../support/chance.rs"]
+mod chance;
+
 mod beside;
 mod damage;
 mod directory;
