@@ -14,11 +14,14 @@ SERVE ?=
 # `make bench QUICK=1` ends within two minutes; more options, for example BENCH='--rows 5x16,idle'.
 QUICK ?=
 BENCH ?=
+# How long `make fuzz` tries each target, and which: make fuzz SECONDS=600 TARGETS='packet batch'. None: all.
+SECONDS ?= 60
+TARGETS ?=
 
 BIN = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help build run data test check bench bench-micro
+.PHONY: help build run data test check fuzz bench bench-micro
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +41,7 @@ test: ## Run every test
 
 check: ## Format, lints, documentation, licences
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	@if cargo deny --version >/dev/null 2>&1; then \
@@ -45,6 +49,9 @@ check: ## Format, lints, documentation, licences
 	else \
 	    echo 'check: cargo-deny is not installed: licences and sources were not checked (cargo install cargo-deny)'; \
 	fi
+
+fuzz: ## Have a fuzzer try every decoder, SECONDS each; needs cargo-fuzz
+	@scripts/fuzz.sh $(SECONDS) $(TARGETS)
 
 bench: build ## Measure beside small reference servers, in turns: target/bench/report.md, pictures
 	$(BIN)/bolillero-bench --bin-dir $(BIN) --out target/bench $(if $(QUICK),--quick) $(BENCH)
