@@ -1,7 +1,9 @@
 //! Holds the validation of batches to a slow validator that can be seen to be right, and what is built and read to what
 //! is valid.
 
-use bolillero_protocol::bet::{Batch, BatchBuilder, Bet, Bets, BetsOn, Number, batch_of_one};
+use bolillero_protocol::bet::{
+    Batch, BatchBuilder, Bet, Bets, BetsOn, Number, batch_of_one, first_agency,
+};
 use bolillero_protocol::error::Malformed;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -247,6 +249,20 @@ fn a_single_bet_is_a_batch_of_one() {
     let body = batch_of_one(b"1#Ana#Paz#30000001#1990-01-01#1#");
     assert_eq!(body, b"1#@0#1#Ana#Paz#30000001#1990-01-01#1#");
     assert_eq!(validated(&body, 5), Ok((1, 1)));
+}
+
+#[test]
+fn the_agency_of_a_batch_that_is_not_valid_is_read_as_that_of_one_that_is() {
+    let zeros = "0".repeat(24);
+    for (id, agency) in [("5", Some(5)), (&format!("{zeros}5"), Some(5)), ("4294967296", None)] {
+        let bet = format!("{id}#Ana#Paz#1#1990-01-01#");
+        let (valid, not) = (format!("1#@0#{bet}7#"), format!("1#@0#{bet}x#"));
+        assert_eq!(validated(valid.as_bytes(), 5).ok(), agency.map(|agency| (1, agency)), "{id}");
+        assert_eq!([first_agency(valid.as_bytes()), first_agency(not.as_bytes())], [agency; 2]);
+    }
+    for id in ["", "+5", "5 ", "-1"] {
+        assert_eq!(first_agency(format!("1#@0#{id}#Ana#").as_bytes()), None, "{id:?}");
+    }
 }
 
 const USUAL: &str = "1#Luján#De Lucá#30904465#1999-12-31#7574#";
