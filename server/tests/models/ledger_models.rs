@@ -10,17 +10,19 @@ use loom::thread;
 use crate::ledger::committer::Pace;
 use crate::ledger::disk::Disk;
 use crate::ledger::memory::MemoryDisk;
+use crate::ledger::reader::{Next, read_ledger};
 use crate::ledger::record::{Kind, Record};
 use crate::ledger::recovery::{Opened, Settings, open_ledger};
 use crate::ledger::{Ledger, Position, Sizes, Waiter};
 use crate::session::{Mailbox, Wake};
 use crate::{Model, explore};
 
-pub(crate) const MODELS: [Model; 4] = [
+pub(crate) const MODELS: [Model; 5] = [
     ("who_appends_is_told_once_it_is_durable", who_appends_is_told),
     ("a_lingering_committer_is_woken_by_who_it_waits_for", a_lingering_committer_is_woken),
     ("who_finds_no_pending_group_sees_it_durable", who_asks_for_the_tail_is_told),
     ("who_is_not_admitted_is_told_when_it_may_ask_again", who_is_not_admitted_is_told),
+    ("the_filler_never_writes_over_a_group", the_filler_spares_groups),
 ];
 
 const SETTINGS: Settings = Settings {
@@ -34,9 +36,8 @@ const HELLO: Record<'static> =
 /// No time passes in a model: what is waited for comes, or it never ends.
 const FOR_EVER: Duration = Duration::MAX;
 
-fn open(queue_bytes_max: usize) -> Opened {
-    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
-    let settings = Settings { queue_bytes_max, ..SETTINGS };
+fn open(disk: &MemoryDisk, settings: Settings) -> Opened {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let (draw, log) = (DrawId(*b"the draw"), Box::new(|_: &str| {}));
     open_ledger(disk, &settings, draw, &FIRST, &mut |_| Ok(()), log).unwrap()
 }
@@ -74,7 +75,7 @@ fn append_and_wait(ledger: &Ledger, bell: &Bell, waiter: &mut Waiter) {
 /// Two agencies append and wait, while the committer commits; then the ledger is closed, and the committer ends.
 fn who_appends_is_told() {
     explore(2, || {
-        let Opened { ledger, mut committer, .. } = open(1 << 20);
+        let Opened { ledger, mut committer, .. } = open(&MemoryDisk::new(), SETTINGS);
         let pace = Pace { mark_delay: FOR_EVER, linger_time_max: Duration::ZERO };
         let committing = thread::spawn(move || committer.run(&pace).unwrap());
         let other = {
@@ -96,7 +97,7 @@ fn who_appends_is_told() {
 /// Who was told is expected back: the committer, which lingers for that one, is woken by its record, and by the end.
 fn a_lingering_committer_is_woken() {
     explore(3, || {
-        let Opened { ledger, mut committer, .. } = open(1 << 20);
+        let Opened { ledger, mut committer, .. } = open(&MemoryDisk::new(), SETTINGS);
         let pace = Pace { mark_delay: FOR_EVER, linger_time_max: FOR_EVER };
         let committing = thread::spawn(move || committer.run(&pace).unwrap());
         let (bell, mut waiter) = Bell::new();
@@ -110,7 +111,7 @@ fn a_lingering_committer_is_woken() {
 /// A refusal rests on what was queued before it: it is told of that, or sees that it is durable.
 fn who_asks_for_the_tail_is_told() {
     explore(3, || {
-        let Opened { ledger, mut committer, .. } = open(1 << 20);
+        let Opened { ledger, mut committer, .. } = open(&MemoryDisk::new(), SETTINGS);
         ledger.append(&HELLO, None, None).unwrap();
         let committing = thread::spawn(move || committer.step().unwrap());
         let (bell, mut waiter) = Bell::new();
@@ -123,7 +124,8 @@ fn who_asks_for_the_tail_is_told() {
 /// A queue that one record fills: who is not admitted waits for news and is, once the record is durable.
 fn who_is_not_admitted_is_told() {
     explore(3, || {
-        let Opened { ledger, mut committer, .. } = open(1);
+        let Opened { ledger, mut committer, .. } =
+            open(&MemoryDisk::new(), Settings { queue_bytes_max: 1, ..SETTINGS });
         ledger.append(&HELLO, None, None).unwrap();
         let committing = thread::spawn(move || committer.step().unwrap());
         let (bell, mut waiter) = Bell::new();
@@ -131,5 +133,37 @@ fn who_is_not_admitted_is_told() {
             bell.0.wait();
         }
         committing.join().unwrap();
+    });
+}
+
+/// The preparer fills the next segment while the committer goes on in it: no zeros where a group stands, whoever was first.
+fn the_filler_spares_groups() {
+    /// So many groups have room in a first segment.
+    const GROUPS: usize = 8;
+    const SIZES: Sizes = Sizes { segment: 512, ..SETTINGS.sizes };
+    explore(3, || {
+        let disk = MemoryDisk::new();
+        let settings = Settings { sizes: SIZES, ..SETTINGS };
+        let Opened { ledger, mut committer, mut preparer, .. } = open(&disk, settings);
+        for _ in 0..GROUPS {
+            ledger.append(&HELLO, None, None).unwrap();
+            committer.step().unwrap();
+        }
+        assert!(!disk.files().contains_key("00000002.log"));
+        ledger.append(&HELLO, None, None).unwrap();
+        let committing = thread::spawn(move || committer.step().unwrap());
+        for _ in 0..3 {
+            preparer.step().unwrap();
+        }
+        committing.join().unwrap();
+        assert!(disk.files().contains_key("00000002.log"));
+        let mut records = 0;
+        let durable = MemoryDisk::with_files(&disk.durable_files());
+        let read = read_ledger(&durable, &mut |_, group| {
+            records += group.records().count();
+            Ok(Next::Continue)
+        });
+        assert!(read.is_ok(), "zeros stand where a header was: {read:?}");
+        assert_eq!(records, GROUPS + 2, "zeros stand where a group was");
     });
 }
