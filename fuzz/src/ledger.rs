@@ -14,7 +14,7 @@ use self::life::{DRAW, Life};
 mod life;
 
 /// How many groups a segment of [`damage`] has before the next one begins.
-const GROUPS_PER_SEGMENT: usize = 3;
+const GROUPS_PER_SEGMENT: u64 = 3;
 
 /// A group as it was served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,9 +149,9 @@ fn check_start(
 /// The segments of groups with these records, and zeros behind the last.
 fn sealed(mut records: &[u8]) -> Files {
     let mut files = Files::new();
-    let (mut segment, mut number) = (0, 0);
+    let (mut segment, mut number) = (0, 0_u64);
     while number == 0 || !records.is_empty() {
-        if number as usize % GROUPS_PER_SEGMENT == 0 {
+        if number.is_multiple_of(GROUPS_PER_SEGMENT) {
             segment += 1;
             let header = SegmentHeader { segment, first_group: number + 1, draw: DRAW };
             files.insert(segment_name(segment), header.encode().to_vec());

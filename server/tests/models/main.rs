@@ -8,6 +8,7 @@
 //! thread pool, an eventfd); the alarm, whose two sides rest on one order of all `SeqCst` accesses, which loom does not keep.
 
 #![allow(clippy::unwrap_used)] // A model that cannot go on ends there.
+#![allow(clippy::print_stdout)] // What ran, as the harness of other tests says it.
 
 mod ledger_models;
 mod schedule_models;
