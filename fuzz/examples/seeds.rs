@@ -24,7 +24,6 @@ use self::vectors::{Sender, blocks, bytes, packets};
 #[allow(dead_code)] // Tests use all of it.
 #[path = "../../server/tests/ledger/life.rs"]
 mod life;
-#[allow(dead_code)]
 #[path = "../../protocol/tests/vectors/mod.rs"]
 mod vectors;
 
@@ -169,7 +168,7 @@ fn add_ledger(seeds: &mut Seeds) {
         groups.extend(group);
         groups.push(0);
     }
-    for at in [0, 40, 300] {
+    for at in [0, 40, 60, 300] {
         seeds.add("damage", &[&u16::to_be_bytes(at), &[1], &groups]);
     }
     seeds.add("damage", &[&[0; 3], &groups]);
