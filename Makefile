@@ -18,11 +18,14 @@ QUICK ?=
 BENCH ?=
 # How often `make crash` kills the server.
 ROUNDS ?= 1000
+# How long `make fuzz` tries each target, and which: make fuzz SECONDS=600 TARGETS='packet batch'. None: all.
+SECONDS ?= 60
+TARGETS ?=
 
 BIN = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help build run data test check crash simulate mutants bench bench-micro
+.PHONY: help build run data test check crash simulate mutants fuzz bench bench-micro
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +48,7 @@ crash: ## Kill the server under its agencies: make crash ROUNDS=1000, from SEED=
 
 check: ## Format, lints, documentation, licences
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	@if cargo deny --version >/dev/null 2>&1; then \
@@ -59,6 +63,9 @@ simulate: ## The office under faults from seeds: SEEDS=5000, or SEED=17 for one 
 
 mutants: ## Show that the simulation bites: every change in server/tests/mutants is found
 	@scripts/mutants.sh
+
+fuzz: ## Have a fuzzer try every decoder, SECONDS each; needs cargo-fuzz
+	@scripts/fuzz.sh $(SECONDS) $(TARGETS)
 
 bench: build ## Measure beside small reference servers, in turns: target/bench/report.md, pictures
 	$(BIN)/bolillero-bench --bin-dir $(BIN) --out target/bench $(if $(QUICK),--quick) $(BENCH)

@@ -20,6 +20,9 @@ const COLUMNS: [&str; 5] = ["first name", "last name", "document", "birth date",
 /// The longest row, in bytes, so that a quote that is never closed does not read the whole file
 /// into memory.
 pub const ROW_SIZE_MAX: usize = 1 << 20;
+/// Some programs begin a file with it. It is skipped here: the csv reader would miss one that comes in
+/// pieces, as out of a pipe.
+const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 /// The most digits of a number. The wire sets leading zeros no limit, but a bet has to fit a
 /// packet.
 const NUMBER_LENGTH_MAX: usize = 64;
@@ -175,11 +178,14 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Hands the csv reader at most one line per read, and so knows which line it is at: the reader's
-/// own count is off after CRLF and blank lines.
+/// Hands the csv reader at most one line per read, and nothing behind a CR, which ends a row as well. So
+/// no row is read out of what came for another, and the line of each is known, however the file comes
+/// in: the reader's own count is off after CRLF and blank lines.
 #[derive(Debug)]
 struct Lines<R> {
     input: R,
+    /// The file's first bytes, if they are no mark: they come before `input`. `None`: not looked at.
+    first: Option<Vec<u8>>,
     /// The line that is being handed out, from 1.
     line: u64,
     /// Whether the next byte begins a line.
@@ -192,7 +198,8 @@ struct Lines<R> {
 
 impl<R> Lines<R> {
     fn new(input: R) -> Self {
-        Self { input, line: 0, at_start: true, bytes: 0, row_size: 0, row_line: None }
+        let (line, bytes, row_size, row_line) = (0, 0, 0, None);
+        Self { input, first: None, line, at_start: true, bytes, row_size, row_line }
     }
 
     fn begin_row(&mut self) {
@@ -211,25 +218,51 @@ impl<R> Lines<R> {
     fn note(&mut self, piece: &[u8]) {
         if self.at_start && !piece.is_empty() {
             self.line += 1;
-            let blank = matches!(piece, b"\n" | b"\r\n");
-            if self.row_line.is_none() && !blank {
-                self.row_line = Some(self.line);
-            }
+        }
+        // A row begins with its first byte that ends no line.
+        if self.row_line.is_none() && !matches!(piece, b"" | b"\r" | b"\n") {
+            self.row_line = Some(self.line);
         }
         self.at_start = piece.ends_with(b"\n");
         self.bytes += piece.len() as u64;
-        self.row_size += piece.len();
+        if self.row_line.is_some() {
+            self.row_size += piece.len();
+        }
+    }
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The first bytes that are no byte order mark: as many as one has, or all there are.
+    fn skip_marks(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            let mut first = Vec::new();
+            let size = BYTE_ORDER_MARK.len() as u64;
+            self.input.by_ref().take(size).read_to_end(&mut first)?;
+            if first != BYTE_ORDER_MARK {
+                return Ok(first);
+            }
+            self.bytes += size;
+        }
     }
 }
 
 impl<R: BufRead> Read for Lines<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let available = self.input.fill_buf()?;
-        let end =
-            available.iter().position(|&byte| byte == b'\n').map_or(available.len(), |at| at + 1);
+        let mut first = match self.first.take() {
+            Some(first) => first,
+            None => self.skip_marks()?,
+        };
+        let available = if first.is_empty() { self.input.fill_buf()? } else { &first };
+        let end = available.iter().position(|byte| b"\r\n".contains(byte));
+        let end = end.map_or(available.len(), |at| at + 1);
         let size = end.min(buffer.len());
         buffer[..size].copy_from_slice(&available[..size]);
-        self.input.consume(size);
+        if first.is_empty() {
+            self.input.consume(size);
+        } else {
+            first.drain(..size);
+        }
+        self.first = Some(first);
         if size > 0 {
             self.note(&buffer[..size]);
         }
@@ -245,7 +278,7 @@ mod tests {
     use super::*;
 
     /// The numbers of the bets and the lines they stand in, and how the file ended.
-    fn read(file: &[u8]) -> (Vec<(String, u64)>, Result<(), String>) {
+    fn read(file: impl BufRead) -> (Vec<(String, u64)>, Result<(), String>) {
         let mut source = Source::new(file, "bets.csv", 1);
         let mut rows = Vec::new();
         loop {
@@ -259,12 +292,15 @@ mod tests {
 
     #[test]
     fn every_form_of_a_file_gives_its_rows_and_their_lines() {
-        let cases: [(&str, &[u64]); 8] = [
+        let cases: [(&str, &[u64]); 11] = [
             ("", &[]),
             ("\r\n\r\n", &[]),
             ("A,B,1,2000-01-01,1\r\nA,B,1,2000-01-01,2\r\n", &[1, 2]),
             ("A,B,1,2000-01-01,1\nA,B,1,2000-01-01,2", &[1, 2]),
             ("\u{feff}A,B,1,2000-01-01,1\n", &[1]),
+            ("\u{feff}\n\nA,B,1,2000-01-01,1\n", &[3]),
+            ("\u{feff}", &[]),
+            ("A,B,1,2000-01-01,1\rA,B,1,2000-01-01,2\r\n\r\nA,B,1,2000-01-01,3", &[1, 1, 3]),
             ("\n\r\nA,B,1,2000-01-01,1\r\n\r\n\n\nA,B,1,2000-01-01,2\r\n\r\n", &[3, 7]),
             ("\"A\",\"B\",\"1\",\"2000-01-01\",\"1\"\r\nA,B,1,2000-01-01,2\r\n", &[1, 2]),
             ("A,\"B, \"\"C\"\"\",1,2000-01-01,1\n", &[1]),
@@ -273,6 +309,8 @@ mod tests {
             let (rows, end) = read(file.as_bytes());
             assert_eq!(rows.iter().map(|row| row.1).collect::<Vec<_>>(), lines, "{file:?}");
             assert_eq!(end, Ok(()), "{file:?}");
+            let byte_by_byte = io::BufReader::with_capacity(1, file.as_bytes());
+            assert_eq!(read(byte_by_byte), (rows, end), "{file:?}, byte by byte");
         }
     }
 
@@ -298,7 +336,7 @@ mod tests {
         ];
         for (row, problem) in cases {
             let file = [b"A,B,1,2000-01-01,7\r\n\r\n", row, b"A,B,1,2000-01-01,8\r\n"].concat();
-            let (rows, end) = read(&file);
+            let (rows, end) = read(&*file);
             assert_eq!(rows, [("7".to_owned(), 1)]);
             assert_eq!(end, Err(format!("reading bets.csv: line 3: {problem}")));
         }
@@ -308,7 +346,7 @@ mod tests {
     fn a_quote_that_is_never_closed_does_not_read_the_whole_file() {
         let mut file = b"A,B,1,2000-01-01,7\r\nA,\"B,1,2000-01-01,7\r\n".to_vec();
         file.extend(b"A,B,1,2000-01-01,7\r\n".repeat(1_000_000));
-        let (rows, end) = read(&file);
+        let (rows, end) = read(&*file);
         assert_eq!(rows.len(), 1);
         let problem = "line 2: is longer than 1048576 bytes; is a quote not closed?";
         assert_eq!(end, Err(format!("reading bets.csv: {problem}")));

@@ -191,7 +191,10 @@ impl<'a> Batch<'a> {
 #[must_use]
 pub fn first_agency(body: &[u8]) -> Option<u32> {
     let mut fields = body.split(|&byte| byte == SEPARATOR).skip(2);
-    parse_number(std::str::from_utf8(fields.next()?).ok()?)
+    let field = fields.next()?;
+    // As the grammar reads it, which sets leading zeros no limit.
+    let (length, id) = number_up_to(field, u32::MAX)?;
+    (length == field.len()).then_some(id)
 }
 
 /// What of a batch is still to be read. Moves over whole, valid fields and never past the end.

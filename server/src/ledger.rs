@@ -60,11 +60,11 @@ pub mod segment;
 
 mod space;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::session::Mailbox;
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 use group::{Group, Queue};
 use prepare::{Prepared, SPARES};
 use record::Record;

@@ -18,6 +18,8 @@ pub mod lifecycle;
 pub mod failure;
 pub mod log;
 
+mod sync;
+
 pub mod session;
 pub mod limits;
 pub mod conn;

@@ -3,7 +3,6 @@
 #![allow(dead_code)] // Each of the tests that share this takes a part of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use bolillero_protocol::bet::{Batch, batch_of_one};
 use bolillero_protocol::message::{
@@ -34,8 +33,13 @@ pub(crate) struct Vector {
 
 /// The blocks of one of the files.
 pub(crate) fn blocks(file: &str) -> Vec<Block> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(file);
-    let text = std::fs::read_to_string(path).expect("the vectors are there");
+    let text = match file {
+        "base.txt" => include_str!("base.txt"),
+        "sessions.txt" => include_str!("sessions.txt"),
+        "bad.txt" => include_str!("bad.txt"),
+        "chain.txt" => include_str!("chain.txt"),
+        _ => panic!("there is no file {file} of vectors"),
+    };
     let mut blocks = vec![Block::new()];
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         match line.split_once(": ") {

@@ -1,9 +1,8 @@
 //! Sees to it that no two threads turn one thing at a time, and that no cause to turn it is lost.
 //! Knows neither connection nor queue.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use crate::conn::Causes;
+use crate::sync::{AtomicU32, Ordering};
 
 /// One atomic word: the causes that came in, and whether somebody has it, in a queue or in hand.
 ///

@@ -8,12 +8,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Ledger;
 use super::disk::{Disk, File, is_no_room};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// How many spare segments are kept: one as the reserve, one to go on in.
 pub const SPARES: u32 = 2;
