@@ -23,7 +23,7 @@ use crate::office::{
 };
 use crate::process::{Ended, PATIENCE, Process};
 use crate::stdout::connect_when_it_listens;
-use crate::wire::{ACK, CLOSE, NO_WINNERS, Wire, batch, batch_body, batch_rows, packet};
+use crate::wire::{ACK, BUSY, CLOSE, NO_WINNERS, Wire, batch, batch_body, batch_rows, packet};
 
 for_every_driver! {
     a_draw_that_is_under_way_is_told_before_the_end
@@ -44,6 +44,8 @@ struct Drawing {
     office: Office,
     session: Wire,
     base: Wire,
+    /// Has been answered once, so the server has it, and says nothing more.
+    silent: Wire,
 }
 
 impl Drawing {
@@ -51,6 +53,8 @@ impl Drawing {
         let options = ["--agencies", "2", "--driver", driver, "--announce-delay", announce_delay];
         let options = [&options[..], &["--drain-timeout", drain]].concat();
         let mut office = Office::start(data_dir, &options);
+        let mut silent = office.connect();
+        silent.exchange(&packet(6, "1#"), &BUSY);
         let mut session = open_session(&office);
         let winner = format!("1#@0#1#Ana#Paz#{WINNER}1990-01-01#{WINNING_NUMBER}#");
         session.send(&packet(11, &format!("1#{winner}")));
@@ -60,7 +64,7 @@ impl Drawing {
         let mut base = office.connect();
         base.send(&[packet(5, "2#"), packet(6, "2#")].concat());
         office.process.wait_for(DRAWN);
-        Self { office, session, base }
+        Self { office, session, base, silent }
     }
 }
 
@@ -73,9 +77,8 @@ fn open_session(office: &Office) -> Wire {
 
 fn a_draw_that_is_under_way_is_told_before_the_end(driver: &str) {
     let directory = tempdir().unwrap();
-    let Drawing { office, mut session, mut base } =
+    let Drawing { office, mut session, mut base, mut silent } =
         Drawing::start(directory.path(), driver, "300ms", "1h");
-    let mut silent = office.connect();
     let ended = office.stop();
     session.expect_last(&[packet(7, WINNER), CLOSE.to_vec()].concat());
     base.expect_last(&[&ACK[..], &NO_WINNERS, &CLOSE].concat());
@@ -87,7 +90,7 @@ fn a_draw_that_is_under_way_is_told_before_the_end(driver: &str) {
 
 fn a_draw_that_outlasts_the_drain_is_told_after_the_next_start(driver: &str) {
     let directory = tempdir().unwrap();
-    let Drawing { office, mut session, mut base } =
+    let Drawing { office, mut session, mut base, .. } =
         Drawing::start(directory.path(), driver, "1h", "50ms");
     let ended = office.stop();
     assert_order(&ended.lines, &["sorteo", "shutdown", "drain | result: fail", "exit"]);
@@ -223,7 +226,8 @@ fn a_life_drains_as_long_as_a_draw_is_owed_and_is_stopped_once_it_is_abandoned()
         let life = Lifecycle::new();
         let ended = run_in_thread(&config, socket, &life);
         assert!(life.wait_for(Phase::Serving, PATIENCE));
-        let (mut owed, mut silent) = (Wire::connect(address), Wire::connect(address));
+        // First come, first accepted: who is answered shows that the other one is known, too.
+        let (mut silent, mut owed) = (Wire::connect(address), Wire::connect(address));
         // The second of two in one write is there when the first is answered.
         owed.send(&[batch(1, 30_000_000, 1), packet(5, "1#")].concat());
         owed.expect(&ACK);
