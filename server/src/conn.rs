@@ -98,6 +98,8 @@ pub struct Connection {
     /// The socket took all, last time.
     writable: bool,
     broken: bool,
+    /// The peer has sent a byte.
+    spoken: bool,
     /// The peer's end has arrived, and stands behind the bytes that are not read yet.
     ended: bool,
     /// The peer's end was read.
@@ -156,6 +158,7 @@ impl Connection {
             readable: false,
             writable: true,
             broken: false,
+            spoken: false,
             ended: false,
             eof: false,
             held: false,
@@ -180,6 +183,12 @@ impl Connection {
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Whether the peer has sent a byte. Who has not, a probe for example, is not worth a log line.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        self.spoken
     }
 
     /// When the connection must be turned for [`Causes::DEADLINE`].
@@ -295,6 +304,9 @@ impl Connection {
     }
 
     fn take(&mut self, bytes: &[u8]) {
+        if !std::mem::replace(&mut self.spoken, true) {
+            log::debug!("action: accept | result: success | ip: {}", self.peer.address.ip());
+        }
         match self.stage {
             Stage::Open(_) => self.hand_in(Input::Bytes(bytes)),
             Stage::Flushing | Stage::Lingering { .. } => self.discarded += bytes.len(),

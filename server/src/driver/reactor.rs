@@ -256,11 +256,7 @@ impl Reactor {
         let mailbox = Mailbox::new(Arc::clone(&slot) as Arc<dyn Wake>);
         let open = || Connection::open(stream, peer, service.open(peer, mailbox), now);
         match catch_unwind(AssertUnwindSafe(open)) {
-            Ok(connection) => {
-                let (ip, name) = (peer.address.ip(), service.name());
-                log::debug!("action: accept | result: success | ip: {ip} | service: {name}");
-                self.install(slot, connection);
-            }
+            Ok(connection) => self.install(slot, connection),
             Err(panic) => {
                 log_panic(peer, &*panic);
                 self.remove(slot.token);

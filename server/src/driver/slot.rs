@@ -128,11 +128,13 @@ pub(super) fn advance(
         let means = &mut Means { scratch, budget: &mut budget, limits, now };
         let turn = catch_unwind(AssertUnwindSafe(|| connection.turn(causes, means)));
         match turn {
-            Ok(Turn::Idle) if settle(connection).is_err() => return closed(peer, Ending::Reset),
+            Ok(Turn::Idle) if settle(connection).is_err() => {
+                return closed(connection, Ending::Reset);
+            }
             Ok(Turn::Idle) if schedule.rest() => return Outcome::Rest,
             Ok(Turn::Idle) if !budget.is_spent() => budget.spend(0),
             Ok(Turn::Idle | Turn::Again) => return Outcome::Again,
-            Ok(Turn::Closed(ending)) => return closed(peer, ending),
+            Ok(Turn::Closed(ending)) => return closed(connection, ending),
             Err(panic) => {
                 log_panic(peer, &*panic);
                 return Outcome::Closed;
@@ -141,9 +143,11 @@ pub(super) fn advance(
     }
 }
 
-fn closed(peer: Peer, ending: Ending) -> Outcome {
-    let ip = peer.address.ip();
-    log::debug!("action: close | result: success | ip: {ip} | ending: {ending:?}");
+fn closed(connection: &Connection, ending: Ending) -> Outcome {
+    if connection.has_spoken() {
+        let ip = connection.peer().address.ip();
+        log::debug!("action: close | result: success | ip: {ip} | ending: {ending:?}");
+    }
     Outcome::Closed
 }
 
