@@ -25,6 +25,10 @@ pub struct Cli {
 pub enum Command {
     /// Take bets, do the draw, tell the winners
     Serve(Box<ServeArgs>),
+    /// Answer every line with the same line: to try a network and a client without a lottery
+    Echo(Box<EchoArgs>),
+    /// Tell by the exit code whether a server on this machine takes connections: 0 or 1
+    Health(HealthArgs),
     /// Write all stored bets as CSV: agency, first name, last name, document, birth date, number
     Export(ExportArgs),
     /// Check a whole ledger: every checksum, every lane's chain, the draw
@@ -59,6 +63,77 @@ pub struct ServeArgs {
     /// The number that wins, 0 to 9999
     #[arg(long, value_name = "NUMBER", default_value_t = 7574)]
     pub winning_number: u16,
+    /// The longest data of a request, at most 1MiB
+    #[arg(long, value_name = "SIZE", default_value = "64KiB")]
+    pub max_packet: String,
+    /// Requests of a connection that may be unanswered; further ones wait unread
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub max_unanswered: usize,
+    /// From a packet's first byte to its last
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub packet_timeout: String,
+    /// Without a packet, while nothing is owed
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub idle_timeout: String,
+    /// Bytes queued for the ledger, of all connections; above it nothing more is read
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub ledger_queue: String,
+    /// Size of a ledger file; three are kept allocated
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub segment_size: String,
+    /// How long after the last bet the ledger's end is marked
+    #[arg(long, value_name = "TIME", default_value = "100ms")]
+    pub mark_delay: String,
+    /// Threads that read the ledger for the winners [default: as many as cores, at most 8]
+    #[arg(long, value_name = "N")]
+    pub readers: Option<usize>,
+    /// Longest wait for more bets to sync at once, and never longer than a sync; 0s: none
+    #[arg(long, value_name = "TIME", default_value = "1ms")]
+    pub linger_max: String,
+    /// Between the log line of the draw and the first answer, for tools that merge logs
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub announce_delay: String,
+    /// How connections are held.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
+}
+
+/// Options of `echo`.
+#[derive(Debug, Clone, Args)]
+pub struct EchoArgs {
+    /// Where clients connect: HOST[:PORT]; port 0 takes a free one [default: 127.0.0.1:12345]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub listen: Option<String>,
+    /// The longest line, its end not counted; a longer one closes its connection
+    #[arg(long, value_name = "SIZE", default_value = "64KiB")]
+    pub max_line: String,
+    /// How long a line may take, counted from the one before
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub line_timeout: String,
+    /// How connections are held.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
+}
+
+/// Options of `health`.
+#[derive(Debug, Clone, Args)]
+pub struct HealthArgs {
+    /// Where the server listens; one that does on all addresses is asked on loopback
+    /// [default: 127.0.0.1:12345]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub listen: Option<String>,
+    /// How long it may take
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub timeout: String,
+    /// File with SERVER_PORT under [DEFAULT]; the environment goes before it
+    /// [default: server/config.ini, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Options of every command that takes connections.
+#[derive(Debug, Clone, Args)]
+pub struct ConnectionArgs {
     /// Where connections are turned
     #[arg(long, value_enum, default_value_t = Driver::Pool)]
     pub driver: Driver,
@@ -75,21 +150,9 @@ pub struct ServeArgs {
     /// How long a newcomer waits for a place before it is told so
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub busy_delay: String,
-    /// The longest data of a request, at most 1MiB
-    #[arg(long, value_name = "SIZE", default_value = "64KiB")]
-    pub max_packet: String,
-    /// Requests of a connection that may be unanswered; further ones wait unread
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub max_unanswered: usize,
     /// Answers a connection may leave untaken; further ones wait
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]
     pub max_output: String,
-    /// From a packet's first byte to its last
-    #[arg(long, value_name = "TIME", default_value = "60s")]
-    pub packet_timeout: String,
-    /// Without a packet, while nothing is owed
-    #[arg(long, value_name = "TIME", default_value = "10m")]
-    pub idle_timeout: String,
     /// A peer that takes none of its answers for so long is closed
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub output_timeout: String,
@@ -99,27 +162,9 @@ pub struct ServeArgs {
     /// On SIGTERM: how long what had arrived may take to be finished
     #[arg(long, value_name = "TIME", default_value = "5s")]
     pub drain_timeout: String,
-    /// Bytes queued for the ledger, of all connections; above it nothing more is read
-    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
-    pub ledger_queue: String,
-    /// Size of a ledger file; three are kept allocated
-    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
-    pub segment_size: String,
-    /// How long after the last bet the ledger's end is marked
-    #[arg(long, value_name = "TIME", default_value = "100ms")]
-    pub mark_delay: String,
-    /// Threads that read the ledger for the winners [default: as many as cores, at most 8]
-    #[arg(long, value_name = "N")]
-    pub readers: Option<usize>,
-    /// Longest wait for more bets to sync at once, and never longer than a sync; 0s: none
-    #[arg(long, value_name = "TIME", default_value = "1ms")]
-    pub linger_max: String,
     /// Connections that the kernel keeps waiting to be accepted [default: 1024]
     #[arg(long, value_name = "N")]
     pub backlog: Option<i32>,
-    /// Between the log line of the draw and the first answer, for tools that merge logs
-    #[arg(long, value_name = "TIME", default_value = "0s")]
-    pub announce_delay: String,
     /// debug, info, warning, error or critical, in any case [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,

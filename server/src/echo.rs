@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::session::{Flow, Input, Mail, Mailbox, Peer, Service, Session, Wait};
 
+/// How the log lines about accepting begin.
+const ACCEPT_ACTION: &str = "action: accept_connections";
+
 /// Answers every line with itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Echo {
@@ -18,6 +21,8 @@ pub struct Echo {
 struct EchoSession {
     limits: Echo,
     ip: IpAddr,
+    /// Whether it has sent a byte: one that has not, a probe for example, is not worth a line.
+    spoke: bool,
     /// The line that has not ended yet.
     partial: Vec<u8>,
     n_lines: u64,
@@ -29,6 +34,13 @@ impl Default for Echo {
     }
 }
 
+impl Echo {
+    /// Logs that connections are accepted, as deployed tools expect it before each.
+    pub fn announce(&self) {
+        log::info!("{ACCEPT_ACTION} | result: in_progress");
+    }
+}
+
 impl Service for Echo {
     fn name(&self) -> &'static str {
         "echo"
@@ -36,7 +48,7 @@ impl Service for Echo {
 
     fn open(&self, peer: Peer, _: Mailbox) -> Box<dyn Session> {
         let ip = peer.address.ip();
-        Box::new(EchoSession { limits: *self, ip, partial: Vec::new(), n_lines: 0 })
+        Box::new(EchoSession { limits: *self, ip, spoke: false, partial: Vec::new(), n_lines: 0 })
     }
 
     fn busy(&self) -> &[u8] {
@@ -50,7 +62,10 @@ impl Session for EchoSession {
             Input::Bytes(bytes) => self.take(bytes, out),
             Input::Mail(Mail::News) | Input::Drained => Flow::Continue,
             Input::Eof => {
-                out.append(&mut self.partial);
+                if !self.partial.is_empty() {
+                    log_line(self.ip, &self.partial);
+                    out.append(&mut self.partial);
+                }
                 Flow::Close
             }
             Input::Deadline | Input::Mail(Mail::Shutdown) => Flow::Close,
@@ -64,6 +79,10 @@ impl Session for EchoSession {
 
 impl EchoSession {
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
+        if !std::mem::replace(&mut self.spoke, true) {
+            log::info!("{ACCEPT_ACTION} | result: success | ip: {}", self.ip);
+            self.limits.announce();
+        }
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (part, ended) = match piece.strip_suffix(b"\n") {
                 Some(part) => (part, true),

@@ -2,7 +2,7 @@
 //! and all of it is brought to a sound end.
 
 use std::fs::{File, TryLockError};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use bolillero_protocol::log_line;
 use bolillero_protocol::message::DrawId;
 
-use crate::config::Config;
+use crate::config::{Config, Connections};
 use crate::driver::{self, Listener};
 use crate::failure::Failure;
 use crate::ledger::Ledger;
@@ -27,7 +27,7 @@ use crate::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use crate::lottery::event::{Replayed, open_body, open_record};
 use crate::lottery::session::Lottery;
 use crate::lottery::state::{Draw, State, Terms};
-use crate::session::{Mailbox, Service as _};
+use crate::session::{Mailbox, Service};
 
 /// The ledger's directory in a data directory.
 pub const LEDGER_DIRECTORY: &str = "ledger";
@@ -35,24 +35,41 @@ pub const LEDGER_DIRECTORY: &str = "ledger";
 pub const PUBLISHED_DIRECTORY: &str = "published";
 pub(crate) const LOCK_FILE: &str = "LOCK";
 
-/// Binds the address that `config` names.
+/// Binds `address` and listens there.
 ///
 /// # Errors
 /// [`Failure::Setup`]
-pub fn bind(config: &Config) -> Result<TcpListener, Failure> {
+pub fn bind(address: SocketAddr, backlog: i32) -> Result<TcpListener, Failure> {
     use socket2::{Domain, Protocol, Socket, Type};
     let bind = || {
-        let domain = Domain::for_address(config.listen);
+        let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
-        socket.bind(&config.listen.into())?;
-        socket.listen(config.backlog)?;
+        socket.bind(&address.into())?;
+        socket.listen(backlog)?;
         anyhow::Ok(socket.into())
     };
-    bind().with_context(|| format!("listening on {}", config.listen)).map_err(Failure::Setup)
+    bind().with_context(|| format!("listening on {address}")).map_err(Failure::Setup)
 }
 
-/// Serves on `socket` until `life` is asked to stop, then drains, syncs and returns. Whatever
+/// Serves a service that keeps nothing, until `life` is asked to stop. Leaves the life
+/// [`Phase::Stopped`].
+///
+/// # Errors
+/// [`Failure`]: why it ended without having been asked to.
+pub fn run_alone(
+    service: Arc<dyn Service>,
+    connections: &Connections,
+    socket: TcpListener,
+    life: &Lifecycle,
+) -> Result<(), Failure> {
+    let mut crew = Crew::new(life);
+    crew.work("driver", || drive(connections, vec![Listener { socket, service }], life));
+    life.enter(Phase::Stopped);
+    crew.join()
+}
+
+/// Serves the lottery on `socket` until `life` is asked to stop, then drains, syncs and returns. Whatever
 /// happens, it leaves the life [`Phase::Stopped`] and no thread behind.
 ///
 /// # Errors
@@ -109,12 +126,7 @@ impl Central {
 
     fn serve(self, config: &Config, socket: TcpListener, life: &Lifecycle) -> Result<(), Failure> {
         let Self { office, ledger, mut committer, mut preparer, drawer, alarm } = self;
-        let address = socket.local_addr().context("asking for the address");
-        let address = address.map_err(Failure::Setup)?;
         let service = Arc::new(Lottery::new(office, config.session));
-        let name = service.name();
-        log::info!("action: listen | result: success | service: {name} | address: {address}");
-        life.enter(Phase::Serving);
         let mut crew = Crew::new(life);
         let pace = config.pace;
         crew.start("committer", move || Ok(committer.run(&pace)?));
@@ -128,14 +140,30 @@ impl Central {
             Ok(())
         });
         let listeners = vec![Listener { socket, service }];
-        crew.work("driver", || {
-            let served = driver::run(config.driver, listeners, &config.limits, life);
-            served.context("serving connections").map_err(Failure::Setup)
-        });
+        crew.work("driver", || drive(&config.connections, listeners, life));
         alarm.stop();
         ledger.close();
         crew.join()
     }
+}
+
+/// Serves connections on the calling thread until `life` is asked to stop.
+fn drive(
+    connections: &Connections,
+    listeners: Vec<Listener>,
+    life: &Lifecycle,
+) -> Result<(), Failure> {
+    let driven = || {
+        for Listener { socket, service } in &listeners {
+            let address = socket.local_addr().context("asking for the address")?;
+            let name = service.name();
+            log::info!("action: listen | result: success | service: {name} | address: {address}");
+        }
+        life.enter(Phase::Serving);
+        driver::run(connections.driver, listeners, &connections.limits, life)
+            .context("serving connections")
+    };
+    driven().map_err(Failure::Setup)
 }
 
 /// Does the draw with a committer that no thread runs yet. False where the disk has no room for it,

@@ -147,7 +147,7 @@ fn the_phases_follow_one_another() {
     for driver in ["pool", "events", "threads"] {
         let directory = tempdir().unwrap();
         let config = config(directory.path(), &["--driver", driver]);
-        let socket = server::bind(&config).unwrap();
+        let socket = server::bind(config.listen, config.connections.backlog).unwrap();
         let address = socket.local_addr().unwrap();
         let life = Lifecycle::new();
         assert_eq!(life.phase(), Phase::Recovering);
@@ -171,7 +171,8 @@ fn a_server_that_is_stopped_before_it_serves_ends_at_once() {
     let config = config(directory.path(), &[]);
     let life = Lifecycle::new();
     life.stop();
-    server::run(&config, server::bind(&config).unwrap(), &life).unwrap();
+    server::run(&config, server::bind(config.listen, config.connections.backlog).unwrap(), &life)
+        .unwrap();
     assert_eq!(life.phase(), Phase::Stopped);
     verify(directory.path());
 }
@@ -183,7 +184,7 @@ fn a_server_that_cannot_start_leaves_nothing_behind() {
     let config = config(directory.path(), &[]);
     let life = Lifecycle::new();
     for _attempt in ["first", "again"] {
-        let socket = server::bind(&config).unwrap();
+        let socket = server::bind(config.listen, config.connections.backlog).unwrap();
         let failure = server::run(&config, socket, &life).unwrap_err();
         assert_eq!(failure.exit_code(), 1, "{failure}");
         assert!(failure.to_string().contains("ledger"), "{failure}");

@@ -18,6 +18,7 @@ mod crash;
 mod crowd;
 mod deployed;
 mod disk_failure;
+mod echo;
 mod full_disk;
 mod life;
 mod limits;

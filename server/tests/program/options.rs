@@ -16,7 +16,8 @@ fn run(options: &[&str]) -> Ended {
 
 #[test]
 fn help_names_every_option_with_its_default() {
-    for (command, expected) in HELP {
+    for (command, parts) in HELP {
+        let expected = parts.concat();
         let ended = run(&[command, "--help"]);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
         let options = ended.lines.iter().filter_map(|line| line.trim().strip_prefix("--"));
@@ -25,7 +26,7 @@ fn help_names_every_option_with_its_default() {
         let all: Vec<&str> = expected.iter().map(|(name, _)| &name[2..]).collect();
         assert_eq!(named, all, "{command}");
         let joined = ended.lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
-        for (name, default) in *expected {
+        for (name, default) in expected {
             let with_value = joined.rsplit_once(&format!("{name} <"));
             let (_, of_option) = with_value.or(joined.rsplit_once(&format!("{name} "))).unwrap();
             let of_option = of_option.split(" --").next().unwrap();
@@ -42,53 +43,68 @@ fn help_says_what_the_exit_codes_mean() {
     assert!(ended.lines.iter().any(|line| line == codes), "{:#?}", ended.lines);
 }
 
-type Help = (&'static str, &'static [(&'static str, &'static str)]);
+type Help = (&'static str, &'static [&'static [(&'static str, &'static str)]]);
 
 /// Every option, in the order of the help, with its default or what says that it has none.
 const HELP: &[Help] = &[
-    (
-        "serve",
-        &[
-            ("--listen", "[default: 127.0.0.1:12345]"),
-            ("--data-dir", "[default: .data/central]"),
-            ("--agencies", "[default: 5]"),
-            ("--winning-number", "[default: 7574]"),
-            ("--driver", "[default: pool]"),
-            ("--workers", "[default: as many as cores]"),
-            ("--max-connections", "[default: 10000]"),
-            ("--max-connections-per-address", "[default: as many as in all]"),
-            ("--busy-delay", "[default: 1s]"),
-            ("--max-packet", "[default: 64KiB]"),
-            ("--max-unanswered", "[default: 64]"),
-            ("--max-output", "[default: 1MiB]"),
-            ("--packet-timeout", "[default: 60s]"),
-            ("--idle-timeout", "[default: 10m]"),
-            ("--output-timeout", "[default: 60s]"),
-            ("--peer-timeout", "[default: 30s]"),
-            ("--drain-timeout", "[default: 5s]"),
-            ("--ledger-queue", "[default: 64MiB]"),
-            ("--segment-size", "[default: 64MiB]"),
-            ("--mark-delay", "[default: 100ms]"),
-            ("--readers", "[default: as many as cores, at most 8]"),
-            ("--linger-max", "[default: 1ms]"),
-            ("--backlog", "[default: 1024]"),
-            ("--announce-delay", "[default: 0s]"),
-            ("--log-level", "[default: info]"),
-            ("--config", "[default: server/config.ini, if it is there]"),
-        ],
-    ),
-    ("export", &[("--data-dir", "The data directory"), ("--output", "[default: stdout]")]),
-    ("verify", &[("--data-dir", "The data directory"), ("--json", "One JSON object")]),
-    (
-        "repair",
-        &[
-            ("--data-dir", "better a copy of it"),
-            ("--output", "[default: none, only tell]"),
-            ("--dry-run", "Only tell"),
-            ("--agencies", "first group is lost"),
-            ("--winning-number", "first group is lost"),
-        ],
-    ),
+    ("serve", &[SERVE, CONNECTIONS]),
+    ("echo", &[ECHO, CONNECTIONS]),
+    ("health", &[HEALTH]),
+    ("export", &[&[("--data-dir", "The data directory"), ("--output", "[default: stdout]")]]),
+    ("verify", &[&[("--data-dir", "The data directory"), ("--json", "One JSON object")]]),
+    ("repair", &[REPAIR]),
+];
+
+const SERVE: &[(&str, &str)] = &[
+    ("--listen", "[default: 127.0.0.1:12345]"),
+    ("--data-dir", "[default: .data/central]"),
+    ("--agencies", "[default: 5]"),
+    ("--winning-number", "[default: 7574]"),
+    ("--max-packet", "[default: 64KiB]"),
+    ("--max-unanswered", "[default: 64]"),
+    ("--packet-timeout", "[default: 60s]"),
+    ("--idle-timeout", "[default: 10m]"),
+    ("--ledger-queue", "[default: 64MiB]"),
+    ("--segment-size", "[default: 64MiB]"),
+    ("--mark-delay", "[default: 100ms]"),
+    ("--readers", "[default: as many as cores, at most 8]"),
+    ("--linger-max", "[default: 1ms]"),
+    ("--announce-delay", "[default: 0s]"),
+];
+
+const ECHO: &[(&str, &str)] = &[
+    ("--listen", "[default: 127.0.0.1:12345]"),
+    ("--max-line", "[default: 64KiB]"),
+    ("--line-timeout", "[default: 60s]"),
+];
+
+const CONNECTIONS: &[(&str, &str)] = &[
+    ("--driver", "[default: pool]"),
+    ("--workers", "[default: as many as cores]"),
+    ("--max-connections", "[default: 10000]"),
+    ("--max-connections-per-address", "[default: as many as in all]"),
+    ("--busy-delay", "[default: 1s]"),
+    ("--max-output", "[default: 1MiB]"),
+    ("--output-timeout", "[default: 60s]"),
+    ("--peer-timeout", "[default: 30s]"),
+    ("--drain-timeout", "[default: 5s]"),
+    ("--backlog", "[default: 1024]"),
+    ("--log-level", "[default: info]"),
+    ("--config", "[default: server/config.ini, if it is there]"),
+];
+
+const HEALTH: &[(&str, &str)] = &[
+    ("--listen", "[default: 127.0.0.1:12345]"),
+    ("--timeout", "[default: 2s]"),
+    ("--config", "[default: server/config.ini, if it is there]"),
+];
+
+const REPAIR: &[(&str, &str)] = &[
+    ("--data-dir", "better a copy of it"),
+    ("--output", "[default: none, only tell]"),
+    ("--dry-run", "Only tell"),
+    ("--agencies", "first group is lost"),
+    ("--winning-number", "first group is lost"),
 ];
 
 #[test]
@@ -159,7 +175,8 @@ fn the_level_decides_what_is_logged() {
             Process::start(serve(directory.path(), &["--listen", &listen, "--log-level", level]));
         if level == "debug" {
             process.wait_for("action: listen");
-            drop(crate::wire::Wire::connect(port.address()));
+            let mut wire = crate::wire::Wire::connect(port.address());
+            wire.exchange(&crate::wire::packet(3, "0#"), &crate::wire::ACK);
             process.wait_for("action: accept");
         } else {
             // What is logged with the group of a record is no exception.

@@ -221,7 +221,7 @@ fn a_life_drains_as_long_as_a_draw_is_owed_and_is_stopped_once_it_is_abandoned()
         let directory = tempdir().unwrap();
         let long = ["--agencies", "1", "--announce-delay", "1h", "--drain-timeout", "1h"];
         let config = config(directory.path(), &[&long[..], &["--driver", driver]].concat());
-        let socket = server::bind(&config).unwrap();
+        let socket = server::bind(config.listen, config.connections.backlog).unwrap();
         let address = socket.local_addr().unwrap();
         let life = Lifecycle::new();
         let ended = run_in_thread(&config, socket, &life);
@@ -265,7 +265,8 @@ fn a_search_that_is_stopped_at_the_start_is_done_at_the_next_one() {
     let config = config(directory.path(), &["--agencies", "2"]);
     let life = Lifecycle::new();
     life.stop();
-    server::run(&config, server::bind(&config).unwrap(), &life).unwrap();
+    server::run(&config, server::bind(config.listen, config.connections.backlog).unwrap(), &life)
+        .unwrap();
     assert_eq!(life.phase(), Phase::Stopped);
     assert!(verify(directory.path()).contains("drawn           no (Drawing)"));
     let ended = Office::start(directory.path(), &["--agencies", "2"]).stop();
