@@ -1,6 +1,8 @@
 //! What was typed: options as text and numbers. What they mean, and whether they may be, is
 //! `config`'s to say.
 
+#![allow(rustdoc::broken_intra_doc_links)] // The comments on options are the text of --help.
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -27,25 +29,65 @@ pub enum Command {
     Load(LoadArgs),
 }
 
+/// What follows the options that may stand elsewhere, too.
+const SOURCES: &str = "A flag goes before the environment, the environment before the file, the \
+    file before the default.";
+
+/// Options that say where a server is: those of every command that a deployment runs.
+#[derive(Debug, clap::Args)]
+pub struct ServerArgs {
+    /// Where the server listens; else CLI_SERVER_ADDRESS, or server.address in the file
+    /// [default: 127.0.0.1:12345]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: Option<String>,
+    /// Least severe log lines to show: debug, info, warning, error or critical; else CLI_LOG_LEVEL,
+    /// or log.level in the file [default: INFO]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// The file that may hold these settings, YAML [default: client/config.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Options of every command that works for an agency.
+#[derive(Debug, clap::Args)]
+pub struct ClientArgs {
+    /// The agency's number in the draw, 1 to 65535; else CLI_ID [default: none, it is needed]
+    #[arg(long, value_name = "N")]
+    pub id: Option<String>,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Longest time without a connection that the server answers on
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub connect_timeout: String,
+    /// Longest wait for an answer; the wait for the draw has no limit
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub reply_timeout: String,
+    /// Time after which a peer that vanished is noticed
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub peer_timeout: String,
+}
+
 /// Options of `bolillero agency`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = SOURCES)]
 pub struct AgencyArgs {
-    /// The agency's number in the draw, 1 to 65535
-    #[arg(long, value_name = "N")]
-    pub id: u32,
+    /// Whose agency, and where its office is.
+    #[command(flatten)]
+    pub client: ClientArgs,
     /// Bets to send: CSV rows of first name, last name, document, birth date, number
+    /// [default: .data/agency-ID.csv]
     #[arg(long, value_name = "FILE")]
-    pub bets: PathBuf,
-    /// Where the central office listens
-    #[arg(long, value_name = "HOST:PORT")]
-    pub server: String,
-    /// Most bets in a batch, 1 or more [default: as many as fit in 8192 bytes]
+    pub bets: Option<PathBuf>,
+    /// Most bets in a batch, 1 or more; else CLI_BATCH_MAXAMOUNT, or batch.maxAmount in the file
+    /// [default: as many as fit in 8192 bytes]
     ///
     /// A file that was begun with one value has to be gone on with by the same.
     #[arg(long, value_name = "N")]
-    pub batch_bets_max: Option<u32>,
+    pub batch_bets_max: Option<String>,
     /// Ends a batch before this line of the file: for a row that was mended after an earlier run
-    /// stopped at it; may be given again for each such row
+    /// stopped at it; may be given again for each such row [default: none]
     #[arg(long, value_name = "LINE")]
     pub cut_before: Vec<u64>,
     /// Batches on their way at once, 1 to 1024
@@ -54,21 +96,10 @@ pub struct AgencyArgs {
     /// Speak opcodes 1 to 8 only, for offices without sessions; cannot resume after a kill
     #[arg(long)]
     pub base: bool,
-    /// Longest time without a connection that the office answers on
-    #[arg(long, value_name = "TIME", default_value = "2m")]
-    pub connect_timeout: String,
-    /// Longest wait for an answer before connecting anew; the wait for the draw has no limit
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub reply_timeout: String,
-    /// Time after which a peer that vanished is noticed
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub peer_timeout: String,
     /// The draw to take part in, 16 hex digits; the office refuses if it holds another
+    /// [default: whichever it holds]
     #[arg(long, value_name = "ID")]
     pub draw: Option<String>,
-    /// Least severe log lines to show: debug, info, warning, error or critical
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub log_level: String,
 }
 
 /// Options of `bolillero generate`.

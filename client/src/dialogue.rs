@@ -6,6 +6,7 @@ use bolillero_protocol::message::{Reply, RequestError, is_reply};
 use bolillero_protocol::tlv::{Decoder, Packet, Rules};
 use bolillero_protocol::{chain::Head, list, message::opcode};
 
+use crate::ending::Asked;
 use crate::source::SourceError;
 
 /// The longest answer that is read whole, in bytes of data.
@@ -239,6 +240,9 @@ pub enum Stop {
         /// How the connection ended.
         reason: String,
     },
+    /// The work ends because that was asked for.
+    #[error("{Asked}")]
+    Asked,
     /// The office could not be reached for too long.
     #[error("no office answers at {server} for {waited}: {reason}")]
     Away {
@@ -249,6 +253,12 @@ pub enum Stop {
         /// How the last try ended.
         reason: String,
     },
+}
+
+impl From<Asked> for Stop {
+    fn from(Asked: Asked) -> Self {
+        Self::Asked
+    }
 }
 
 impl From<Corrupt> for Stop {
@@ -285,9 +295,10 @@ impl Stop {
 }
 
 /// What to do about a file and a record that differ.
-const WHAT_TO_DO: &str = "Either the file, --batch-bets-max or --cut-before has changed since \
-     these bets were sent, or the office's record has. Start again with the file and the values \
-     used then; if they are the same, have the office verify its ledger";
+const WHAT_TO_DO: &str = "Either the file, --batch-bets-max (CLI_BATCH_MAXAMOUNT, \
+     batch.maxAmount) or --cut-before has changed since these bets were sent, or the office's \
+     record has. Start again with the file and the values used then; if they are the same, have \
+     the office verify its ledger";
 
 /// What this client counts and what the office counts differ: an alarm, never a reason to try
 /// again.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bolillero::agency::{Session, Terms};
 use bolillero::connect::{Address, Pauses, converse};
+use bolillero::ending::Ending;
 use bolillero_protocol::message::Reply;
 use socket2::{Domain, Socket, Type};
 
@@ -75,7 +76,7 @@ fn run_session(served: &Served, file: &str) {
         pauses: Pauses { first: Duration::from_micros(10), longest: Duration::from_micros(100) },
     };
     let mut session = Session::new(Terms { agency: 1, window: 4, draw: None }, cut(file, 3));
-    converse(&office, &mut session, &mut |_| {}).unwrap();
+    converse(&office, &mut session, &Ending::default(), &mut |_| {}).unwrap();
 }
 
 #[test]
