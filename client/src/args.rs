@@ -23,6 +23,8 @@ pub struct Args {
 pub enum Command {
     /// Send an agency's bets, wait for the draw, count the winners
     Agency(AgencyArgs),
+    /// Send messages to an echo server, and compare what comes back
+    Echo(EchoArgs),
     /// Write sample files of bets
     Generate(GenerateArgs),
     /// Load an empty office with made up bets of many agencies, check every answer, tell the speed
@@ -100,6 +102,23 @@ pub struct AgencyArgs {
     /// [default: whichever it holds]
     #[arg(long, value_name = "ID")]
     pub draw: Option<String>,
+}
+
+/// Options of `bolillero echo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SOURCES)]
+pub struct EchoArgs {
+    /// Whose agency, and where its server is.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// How many messages, each on a connection of its own; else CLI_LOOP_AMOUNT, or loop.amount in
+    /// the file [default: 5]
+    #[arg(long, value_name = "N")]
+    pub amount: Option<String>,
+    /// The pause between two messages, 0s to 24h; else CLI_LOOP_PERIOD, or loop.period in the file
+    /// [default: 5s]
+    #[arg(long, value_name = "TIME")]
+    pub period: Option<String>,
 }
 
 /// Options of `bolillero generate`.

@@ -11,12 +11,13 @@ use crate::args::{Args, Command};
 use crate::base::Base;
 use crate::batches::Batches;
 use crate::config::{
-    AgencyConfig, Dialect, Environment, GenerateConfig, LoadConfig, LogLevel, UsageError,
+    AgencyConfig, Dialect, EchoConfig, Environment, GenerateConfig, LoadConfig, LogLevel,
+    UsageError,
 };
 use crate::dialogue::{Dialogue, Stop};
 use crate::ending::Ending;
 use crate::source::Source;
-use crate::{connect, generate, load, log, progress};
+use crate::{connect, echo, generate, load, log, progress};
 
 /// The program: what was typed, done.
 ///
@@ -26,6 +27,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let environment: &Environment<'_> = &|name| std::env::var_os(name);
     match args.command {
         Command::Agency(args) => run_agency(&AgencyConfig::new(args, environment)?),
+        Command::Echo(args) => run_echo(&EchoConfig::new(&args, environment)?),
         Command::Generate(args) => run_generate(&GenerateConfig::new(args)?),
         Command::Load(args) => load::run(&LoadConfig::new(&args)?),
     }
@@ -46,6 +48,14 @@ fn run_agency(config: &AgencyConfig) -> anyhow::Result<()> {
         serve_file(config, ending)?;
         ::log::info!("action: exit | result: success");
         Ok(())
+    })
+}
+
+fn run_echo(EchoConfig { client }: &EchoConfig) -> anyhow::Result<()> {
+    let named = format!("client_id: {} | ", client.id);
+    until_asked("receive_message", &named, &client.log_level, |ending| {
+        ::log::info!("action: config | result: success | {}", client.log_fields());
+        Ok(echo::run(client, ending)?)
     })
 }
 

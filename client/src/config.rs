@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! sources   flag > environment > file > default      client  what every agency's command is told
-//! yaml      the file of settings                     agency
+//! yaml      the file of settings                     agency, echo
 //!                                                    load    and generate: options only
 //! ```
 
@@ -12,6 +12,7 @@ mod yaml;
 
 mod agency;
 mod client;
+mod echo;
 mod load;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::connect::Address;
 
 pub use agency::{AgencyConfig, Dialect, WINDOW_MAX};
 pub use client::{CONFIG_FILE_DEFAULT, ClientConfig, LOOP_AMOUNT_MAX, LogLevel, Period};
+pub use echo::EchoConfig;
 pub use load::{GenerateConfig, LOAD_BETS_MAX, LOAD_PACKET_SIZES, LoadConfig};
 pub use sources::{Environment, FILE_SIZE_MAX};
 

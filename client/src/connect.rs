@@ -2,6 +2,7 @@
 //! What is said is a [`Dialogue`]'s to know.
 
 mod address;
+mod lines;
 mod pauses;
 
 use std::io::{self, ErrorKind, Read as _};
@@ -14,6 +15,7 @@ use bolillero_protocol::log_line;
 use socket2::{SockRef, TcpKeepalive};
 
 pub use self::address::Address;
+pub use self::lines::ask_line;
 pub use self::pauses::Pauses;
 use self::pauses::Pausing;
 use crate::dialogue::{Conversation, Dialogue, Next, Progress, Stop};

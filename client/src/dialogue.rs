@@ -240,6 +240,22 @@ pub enum Stop {
         /// How the connection ended.
         reason: String,
     },
+    /// An echo server sent back something else.
+    #[error("{sent:?} was sent, {came:?} came back. Is what listens there an echo server?")]
+    OtherEcho {
+        /// The line that was sent.
+        sent: String,
+        /// What came.
+        came: String,
+    },
+    /// An echo server sent nothing back.
+    #[error("{sent:?} was sent, and nothing came back: {reason}")]
+    NoEcho {
+        /// The line that was sent.
+        sent: String,
+        /// How the wait ended.
+        reason: String,
+    },
     /// The work ends because that was asked for.
     #[error("{Asked}")]
     Asked,

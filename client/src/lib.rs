@@ -7,6 +7,7 @@
 //! source    CSV -> bets, with line numbers          batches   how a file is cut
 //! dialogue  what a conversation is, sans-IO         agency    sessions: exactly once, resumes
 //!                                                   base      opcodes 1 to 8: for older offices
+//! echo      messages that have to come back
 //! connect   an agency's socket and clock            generate  sample files
 //! load      many agencies at once, and how fast     load/sockets  their sockets
 //! log       the lines that deployed tools parse     progress  the bar on a terminal
@@ -27,6 +28,7 @@ pub mod dialogue;
 
 pub mod agency;
 pub mod base;
+pub mod echo;
 
 pub mod connect;
 

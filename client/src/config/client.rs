@@ -183,7 +183,7 @@ mod tests {
 
     use clap::Parser as _;
 
-    use super::super::AgencyConfig;
+    use super::super::{AgencyConfig, EchoConfig};
     use super::*;
     use crate::args::{Args, Command};
 
@@ -226,6 +226,12 @@ mod tests {
         AgencyConfig::new(args, &|name| find(environment, name)).map_err(|error| error.to_string())
     }
 
+    fn echo(options: &str, environment: &[(&str, &str)], file: Option<&str>) -> String {
+        let (command, _directory) = typed(&format!("echo {options}"), file);
+        let Command::Echo(args) = command else { panic!("not echo") };
+        EchoConfig::new(&args, &|name| find(environment, name)).unwrap().client.log_fields()
+    }
+
     fn fields(id: u32, server: &str, amount: u32, period: &str, level: &str) -> String {
         format!(
             "client_id: {id} | server_address: {server} | loop_amount: {amount} | \
@@ -265,6 +271,8 @@ mod tests {
             assert_eq!(config.client.log_fields(), logged, "{options:?} {environment:?} {file:?}");
             assert_eq!(config.limits.bets_max.map(std::num::NonZero::get), bets_max);
         }
+        let looped = echo("--amount 0 --period 1h30m", ENVIRONMENT, Some(FILE));
+        assert_eq!(looped, fields(2, "environment:2", 0, "1h30m", "debug"));
     }
 
     #[test]

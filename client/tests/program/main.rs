@@ -7,6 +7,7 @@
 mod office;
 mod setting;
 
+mod echo;
 mod killed;
 mod network;
 mod options;

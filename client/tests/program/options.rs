@@ -45,6 +45,13 @@ const HELP: &[Help] = &[
         ],
     ),
     (
+        "echo",
+        &[
+            ("--amount", "else CLI_LOOP_AMOUNT, or loop.amount in the file [default: 5]"),
+            ("--period", "else CLI_LOOP_PERIOD, or loop.period in the file [default: 5s]"),
+        ],
+    ),
+    (
         "generate",
         &[
             ("--output", "Directory to write"),
@@ -80,7 +87,7 @@ fn help_names_every_option_with_its_default() {
         let output = finish(program(&[command, "--help"]));
         assert!(output.status.success(), "{output:?}");
         let expected: Vec<_> = match *command {
-            "agency" => CLIENT.iter().chain(*own).collect(),
+            "agency" | "echo" => CLIENT.iter().chain(*own).collect(),
             _ => own.iter().collect(),
         };
         let help = stdout(&output);
@@ -108,7 +115,7 @@ fn help_names_every_option_with_its_default() {
 
 #[test]
 fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
-    let cases: [(&str, &[&str]); 10] = [
+    let cases: [(&str, &[&str]); 12] = [
         ("agency", &["--window", "0"]),
         ("agency", &["--window", "1025"]),
         ("agency", &["--batch-bets-max", "0"]),
@@ -119,6 +126,8 @@ fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
         ("agency", &["--log-level", "loud"]),
         ("agency", &["--unknown", "1"]),
         ("agency", &["--id", "0"]),
+        ("echo", &["--amount", "many"]),
+        ("echo", &["--period", "5"]),
     ];
     let served = Served::new(Office::default());
     let address = served.address.to_string();
@@ -134,7 +143,7 @@ fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
         assert!(named && stdout(&output).is_empty(), "{output:?}");
     }
     for server in ["nowhere", "host:0", ":1"] {
-        for command in ["agency"] {
+        for command in ["agency", "echo"] {
             let output = run(command, server, &[]);
             assert_eq!(output.status.code(), Some(2), "{server} {output:?}");
             assert!(stderr(&output).contains(&format!("--server {server}: ")), "{output:?}");
@@ -145,7 +154,7 @@ fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
 
 #[test]
 fn an_agency_that_nobody_names_is_asked_for() {
-    for command in ["agency"] {
+    for command in ["agency", "echo"] {
         let output = finish(program(&[command]));
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let said = "bolillero: no agency is named: give its number with --id N or in CLI_ID\n";
