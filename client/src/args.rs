@@ -23,6 +23,8 @@ pub struct Args {
 pub enum Command {
     /// Send an agency's bets, wait for the draw, count the winners
     Agency(AgencyArgs),
+    /// Send one bet
+    Bet(BetArgs),
     /// Send messages to an echo server, and compare what comes back
     Echo(EchoArgs),
     /// Write sample files of bets
@@ -102,6 +104,34 @@ pub struct AgencyArgs {
     /// [default: whichever it holds]
     #[arg(long, value_name = "ID")]
     pub draw: Option<String>,
+}
+
+/// Options of `bolillero bet`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SOURCES)]
+pub struct BetArgs {
+    /// Whose agency, and where its office is.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// The bettor's first name, 1 to 64 characters; else NOMBRE [default: none, it is needed]
+    #[arg(long, value_name = "NAME")]
+    pub first_name: Option<String>,
+    /// The bettor's last name, 1 to 64 characters; else APELLIDO [default: none, it is needed]
+    #[arg(long, value_name = "NAME")]
+    pub last_name: Option<String>,
+    /// The bettor's document, 1 to 12 digits; else DOCUMENTO [default: none, it is needed]
+    #[arg(long, value_name = "DIGITS")]
+    pub document: Option<String>,
+    /// The bettor's day of birth, YYYY-MM-DD; else NACIMIENTO [default: none, it is needed]
+    #[arg(long, value_name = "DAY")]
+    pub birth_date: Option<String>,
+    /// The number bet on, 0 to 9999; else NUMERO [default: none, it is needed]
+    #[arg(long, value_name = "N")]
+    pub number: Option<String>,
+    /// The file that may hold the bet, lines of KEY=VALUE [default: .env or else client/.env, if
+    /// it is there]
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
 }
 
 /// Options of `bolillero echo`.

@@ -10,9 +10,10 @@ use crate::agency::{Session, Terms};
 use crate::args::{Args, Command};
 use crate::base::Base;
 use crate::batches::Batches;
+use crate::bet::SingleBet;
 use crate::config::{
-    AgencyConfig, Dialect, EchoConfig, Environment, GenerateConfig, LoadConfig, LogLevel,
-    UsageError,
+    AgencyConfig, BetConfig, Dialect, EchoConfig, Environment, GenerateConfig, LoadConfig,
+    LogLevel, UsageError,
 };
 use crate::dialogue::{Dialogue, Stop};
 use crate::ending::Ending;
@@ -27,6 +28,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let environment: &Environment<'_> = &|name| std::env::var_os(name);
     match args.command {
         Command::Agency(args) => run_agency(&AgencyConfig::new(args, environment)?),
+        Command::Bet(args) => run_bet(&BetConfig::new(&args, environment)?),
         Command::Echo(args) => run_echo(&EchoConfig::new(&args, environment)?),
         Command::Generate(args) => run_generate(&GenerateConfig::new(args)?),
         Command::Load(args) => load::run(&LoadConfig::new(&args)?),
@@ -48,6 +50,16 @@ fn run_agency(config: &AgencyConfig) -> anyhow::Result<()> {
         serve_file(config, ending)?;
         ::log::info!("action: exit | result: success");
         Ok(())
+    })
+}
+
+fn run_bet(config: &BetConfig) -> anyhow::Result<()> {
+    let bet = config.bet();
+    let named = format!("dni: {} | numero: {} | ", bet.document, bet.number);
+    until_asked("apuesta_enviada", &named, &config.client.log_level, |ending| {
+        ::log::info!("action: config | result: success | {}", config.client.log_fields());
+        let office = &config.client.office;
+        Ok(connect::converse(office, &mut SingleBet::new(bet), ending, &mut |_| {})?)
     })
 }
 

@@ -3,14 +3,16 @@
 //!
 //! ```text
 //! sources   flag > environment > file > default      client  what every agency's command is told
-//! yaml      the file of settings                     agency, echo
-//!                                                    load    and generate: options only
+//! yaml      the file of settings                     agency, bet, echo
+//! env_file  the file of a bet                        load    and generate: options only
 //! ```
 
+mod env_file;
 mod sources;
 mod yaml;
 
 mod agency;
+mod bet;
 mod client;
 mod echo;
 mod load;
@@ -21,6 +23,7 @@ use std::time::Duration;
 use crate::connect::Address;
 
 pub use agency::{AgencyConfig, Dialect, WINDOW_MAX};
+pub use bet::{BetConfig, ENV_FILES_DEFAULT};
 pub use client::{CONFIG_FILE_DEFAULT, ClientConfig, LOOP_AMOUNT_MAX, LogLevel, Period};
 pub use echo::EchoConfig;
 pub use load::{GenerateConfig, LOAD_BETS_MAX, LOAD_PACKET_SIZES, LoadConfig};

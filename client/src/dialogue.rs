@@ -240,6 +240,15 @@ pub enum Stop {
         /// How the connection ended.
         reason: String,
     },
+    /// A single bet was sent, and its answer is lost.
+    #[error(
+        "the bet may be stored or not: the connection ended before its answer ({reason}). It is \
+         not sent again, since it could count twice: have the office look for it in its export"
+    )]
+    UncertainBet {
+        /// How the connection ended.
+        reason: String,
+    },
     /// An echo server sent back something else.
     #[error("{sent:?} was sent, {came:?} came back. Is what listens there an echo server?")]
     OtherEcho {

@@ -1,4 +1,4 @@
-//! The agency's side of Bolillero: sends a file of bets, asks for the winners,
+//! The agency's side of Bolillero: sends a file of bets or a single one, asks for the winners,
 //! tries servers out, makes sample files, and loads an office with bets of many agencies at once.
 //!
 //! ```text
@@ -6,7 +6,7 @@
 //! commands  from that to an outcome                 ending    the wish to end
 //! source    CSV -> bets, with line numbers          batches   how a file is cut
 //! dialogue  what a conversation is, sans-IO         agency    sessions: exactly once, resumes
-//!                                                   base      opcodes 1 to 8: for older offices
+//! bet       a single one, opcode 1                  base      opcodes 1 to 8: for older offices
 //! echo      messages that have to come back
 //! connect   an agency's socket and clock            generate  sample files
 //! load      many agencies at once, and how fast     load/sockets  their sockets
@@ -28,6 +28,7 @@ pub mod dialogue;
 
 pub mod agency;
 pub mod base;
+pub mod bet;
 pub mod echo;
 
 pub mod connect;

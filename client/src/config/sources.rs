@@ -57,8 +57,9 @@ pub(super) enum Value {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) text: String,
-    /// Where it was found, and the text.
+    /// Where it was found, with the text and without.
     shown: String,
+    hidden: String,
 }
 
 impl Sources<'_> {
@@ -76,8 +77,9 @@ impl Sources<'_> {
     /// The text of a setting.
     pub(super) fn find(&self, key: &Key, typed: Option<&str>) -> Result<Option<Found>, UsageError> {
         if let Some(text) = typed {
-            let shown = format!("--{} {text}", key.option);
-            return Ok(Some(Found { text: text.to_owned(), shown }));
+            let option = format!("--{}", key.option);
+            let shown = format!("{option} {text}");
+            return Ok(Some(Found { text: text.to_owned(), shown, hidden: option }));
         }
         if let Some(text) = (self.environment)(key.variable) {
             let place = "the environment";
@@ -124,12 +126,18 @@ impl Settings {
 
 impl Found {
     fn new(name: &str, text: &str, place: &str) -> Self {
-        Self { text: text.to_owned(), shown: format!("{name} = {text:?} in {place}") }
+        let shown = format!("{name} = {text:?} in {place}");
+        Self { text: text.to_owned(), shown, hidden: format!("{name} in {place}") }
     }
 
     /// The error about it, with its value.
     pub(super) fn wrong(&self, problem: String) -> UsageError {
         UsageError { setting: self.shown.clone(), problem }
+    }
+
+    /// The error about it, without its value: bettors are persons.
+    pub(super) fn wrong_and_private(&self, problem: String) -> UsageError {
+        UsageError { setting: self.hidden.clone(), problem }
     }
 }
 

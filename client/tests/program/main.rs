@@ -7,6 +7,7 @@
 mod office;
 mod setting;
 
+mod bet;
 mod echo;
 mod killed;
 mod network;

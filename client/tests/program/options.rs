@@ -45,6 +45,17 @@ const HELP: &[Help] = &[
         ],
     ),
     (
+        "bet",
+        &[
+            ("--first-name", "else NOMBRE [default: none, it is needed]"),
+            ("--last-name", "else APELLIDO [default: none, it is needed]"),
+            ("--document", "else DOCUMENTO [default: none, it is needed]"),
+            ("--birth-date", "else NACIMIENTO [default: none, it is needed]"),
+            ("--number", "else NUMERO [default: none, it is needed]"),
+            ("--env-file", "[default: .env or else client/.env, if it is there]"),
+        ],
+    ),
+    (
         "echo",
         &[
             ("--amount", "else CLI_LOOP_AMOUNT, or loop.amount in the file [default: 5]"),
@@ -87,7 +98,7 @@ fn help_names_every_option_with_its_default() {
         let output = finish(program(&[command, "--help"]));
         assert!(output.status.success(), "{output:?}");
         let expected: Vec<_> = match *command {
-            "agency" | "echo" => CLIENT.iter().chain(*own).collect(),
+            "agency" | "bet" | "echo" => CLIENT.iter().chain(*own).collect(),
             _ => own.iter().collect(),
         };
         let help = stdout(&output);
@@ -115,7 +126,7 @@ fn help_names_every_option_with_its_default() {
 
 #[test]
 fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
-    let cases: [(&str, &[&str]); 12] = [
+    let cases: [(&str, &[&str]); 14] = [
         ("agency", &["--window", "0"]),
         ("agency", &["--window", "1025"]),
         ("agency", &["--batch-bets-max", "0"]),
@@ -128,12 +139,18 @@ fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
         ("agency", &["--id", "0"]),
         ("echo", &["--amount", "many"]),
         ("echo", &["--period", "5"]),
+        ("bet", &["--birth-date", "2001-02-29"]),
+        ("bet", &["--env-file", "/nowhere/.env"]),
     ];
     let served = Served::new(Office::default());
     let address = served.address.to_string();
     let run = |command: &str, server: &str, options: &[&str]| {
         let mut program = program(&[&[command, "--server", server], options].concat());
-        program.env("CLI_ID", "1");
+        for variable in ["NOMBRE", "APELLIDO"] {
+            program.env(variable, "Ana");
+        }
+        program.envs([("CLI_ID", "1"), ("DOCUMENTO", "1"), ("NACIMIENTO", "1990-01-01")]);
+        program.env("NUMERO", "7");
         finish(program)
     };
     for (command, options) in cases {
@@ -143,7 +160,7 @@ fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
         assert!(named && stdout(&output).is_empty(), "{output:?}");
     }
     for server in ["nowhere", "host:0", ":1"] {
-        for command in ["agency", "echo"] {
+        for command in ["agency", "bet", "echo"] {
             let output = run(command, server, &[]);
             assert_eq!(output.status.code(), Some(2), "{server} {output:?}");
             assert!(stderr(&output).contains(&format!("--server {server}: ")), "{output:?}");
@@ -154,7 +171,7 @@ fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
 
 #[test]
 fn an_agency_that_nobody_names_is_asked_for() {
-    for command in ["agency", "echo"] {
+    for command in ["agency", "bet", "echo"] {
         let output = finish(program(&[command]));
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let said = "bolillero: no agency is named: give its number with --id N or in CLI_ID\n";
