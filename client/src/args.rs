@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// The agency's side of Bolillero, a lottery's central office.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub enum Command {
     Bet(BetArgs),
     /// Send messages to an echo server, and compare what comes back
     Echo(EchoArgs),
+    /// Find out whether a server is there and speaks as it should; stores nothing
+    Probe(ProbeArgs),
     /// Write sample files of bets
     Generate(GenerateArgs),
     /// Load an empty office with made up bets of many agencies, check every answer, tell the speed
@@ -149,6 +151,41 @@ pub struct EchoArgs {
     /// [default: 5s]
     #[arg(long, value_name = "TIME")]
     pub period: Option<String>,
+}
+
+/// Options of `bolillero probe`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SOURCES)]
+pub struct ProbeArgs {
+    /// What should be there
+    #[arg(long, value_enum, default_value_t = Service::Lottery)]
+    pub service: Service,
+    /// How long to try
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub timeout: String,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// What a server may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Service {
+    /// A central office
+    Lottery,
+    /// A server that answers each line with the same line
+    Echo,
+}
+
+impl Service {
+    /// Its name, as typed and as logged.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lottery => "lottery",
+            Self::Echo => "echo",
+        }
+    }
 }
 
 /// Options of `bolillero generate`.

@@ -13,12 +13,12 @@ use crate::batches::Batches;
 use crate::bet::SingleBet;
 use crate::config::{
     AgencyConfig, BetConfig, Dialect, EchoConfig, Environment, GenerateConfig, LoadConfig,
-    LogLevel, UsageError,
+    LogLevel, ProbeConfig, UsageError,
 };
 use crate::dialogue::{Dialogue, Stop};
 use crate::ending::Ending;
 use crate::source::Source;
-use crate::{connect, echo, generate, load, log, progress};
+use crate::{connect, echo, generate, load, log, probe, progress};
 
 /// The program: what was typed, done.
 ///
@@ -30,6 +30,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Agency(args) => run_agency(&AgencyConfig::new(args, environment)?),
         Command::Bet(args) => run_bet(&BetConfig::new(&args, environment)?),
         Command::Echo(args) => run_echo(&EchoConfig::new(&args, environment)?),
+        Command::Probe(args) => run_probe(&ProbeConfig::new(&args, environment)?),
         Command::Generate(args) => run_generate(&GenerateConfig::new(args)?),
         Command::Load(args) => load::run(&LoadConfig::new(&args)?),
     }
@@ -68,6 +69,15 @@ fn run_echo(EchoConfig { client }: &EchoConfig) -> anyhow::Result<()> {
     until_asked("receive_message", &named, &client.log_level, |ending| {
         ::log::info!("action: config | result: success | {}", client.log_fields());
         Ok(echo::run(client, ending)?)
+    })
+}
+
+fn run_probe(config: &ProbeConfig) -> anyhow::Result<()> {
+    let service = config.service.name();
+    until_asked("probe", &format!("service: {service} | "), &config.log_level, |ending| {
+        probe::run(config, ending)?;
+        ::log::info!("action: probe | result: success | service: {service}");
+        Ok(())
     })
 }
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! sources   flag > environment > file > default      client  what every agency's command is told
-//! yaml      the file of settings                     agency, bet, echo
+//! yaml      the file of settings                     agency, bet, echo, probe
 //! env_file  the file of a bet                        load    and generate: options only
 //! ```
 
@@ -16,6 +16,7 @@ mod bet;
 mod client;
 mod echo;
 mod load;
+mod probe;
 
 use std::fmt;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use bet::{BetConfig, ENV_FILES_DEFAULT};
 pub use client::{CONFIG_FILE_DEFAULT, ClientConfig, LOOP_AMOUNT_MAX, LogLevel, Period};
 pub use echo::EchoConfig;
 pub use load::{GenerateConfig, LOAD_BETS_MAX, LOAD_PACKET_SIZES, LoadConfig};
+pub use probe::ProbeConfig;
 pub use sources::{Environment, FILE_SIZE_MAX};
 
 /// The longest time that can be asked for.

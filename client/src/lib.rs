@@ -7,7 +7,7 @@
 //! source    CSV -> bets, with line numbers          batches   how a file is cut
 //! dialogue  what a conversation is, sans-IO         agency    sessions: exactly once, resumes
 //! bet       a single one, opcode 1                  base      opcodes 1 to 8: for older offices
-//! echo      messages that have to come back
+//! echo      messages that have to come back         probe     whether a server is there, and right
 //! connect   an agency's socket and clock            generate  sample files
 //! load      many agencies at once, and how fast     load/sockets  their sockets
 //! log       the lines that deployed tools parse     progress  the bar on a terminal
@@ -30,6 +30,7 @@ pub mod agency;
 pub mod base;
 pub mod bet;
 pub mod echo;
+pub mod probe;
 
 pub mod connect;
 

@@ -5,6 +5,7 @@
 
 #[path = "../office/mod.rs"]
 mod office;
+mod running;
 mod setting;
 
 mod bet;
@@ -12,6 +13,7 @@ mod echo;
 mod killed;
 mod network;
 mod options;
+mod probe;
 
 use std::path::Path;
 use std::process::Stdio;

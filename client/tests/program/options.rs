@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use bolillero_protocol::bet::Bets;
 use tempfile::tempdir;
@@ -62,6 +62,7 @@ const HELP: &[Help] = &[
             ("--period", "else CLI_LOOP_PERIOD, or loop.period in the file [default: 5s]"),
         ],
     ),
+    ("probe", &[("--service", "[default: lottery]"), ("--timeout", "[default: 5s]")]),
     (
         "generate",
         &[
@@ -99,6 +100,7 @@ fn help_names_every_option_with_its_default() {
         assert!(output.status.success(), "{output:?}");
         let expected: Vec<_> = match *command {
             "agency" | "bet" | "echo" => CLIENT.iter().chain(*own).collect(),
+            "probe" => own.iter().chain(&SERVER).collect(),
             _ => own.iter().collect(),
         };
         let help = stdout(&output);
@@ -126,7 +128,7 @@ fn help_names_every_option_with_its_default() {
 
 #[test]
 fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
-    let cases: [(&str, &[&str]); 14] = [
+    let cases: [(&str, &[&str]); 16] = [
         ("agency", &["--window", "0"]),
         ("agency", &["--window", "1025"]),
         ("agency", &["--batch-bets-max", "0"]),
@@ -141,6 +143,8 @@ fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
         ("echo", &["--period", "5"]),
         ("bet", &["--birth-date", "2001-02-29"]),
         ("bet", &["--env-file", "/nowhere/.env"]),
+        ("probe", &["--timeout", "0s"]),
+        ("probe", &["--service", "ftp"]),
     ];
     let served = Served::new(Office::default());
     let address = served.address.to_string();
@@ -151,7 +155,7 @@ fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
         }
         program.envs([("CLI_ID", "1"), ("DOCUMENTO", "1"), ("NACIMIENTO", "1990-01-01")]);
         program.env("NUMERO", "7");
-        finish(program)
+        finish(if command == "probe" { without_id(program) } else { program })
     };
     for (command, options) in cases {
         let output = run(command, &address, options);
@@ -160,13 +164,18 @@ fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
         assert!(named && stdout(&output).is_empty(), "{output:?}");
     }
     for server in ["nowhere", "host:0", ":1"] {
-        for command in ["agency", "bet", "echo"] {
+        for command in ["agency", "bet", "echo", "probe"] {
             let output = run(command, server, &[]);
             assert_eq!(output.status.code(), Some(2), "{server} {output:?}");
             assert!(stderr(&output).contains(&format!("--server {server}: ")), "{output:?}");
         }
     }
     assert_eq!(served.office.lock().unwrap().requests, 0);
+}
+
+fn without_id(mut command: Command) -> Command {
+    command.env_remove("CLI_ID");
+    command
 }
 
 #[test]
