@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// The agency's side of Bolillero, a lottery's central office.
 #[derive(Debug, Parser)]
 #[command(name = "bolillero", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 failure, 2 usage, \
+#[command(after_help = "Exit codes: 0 done, or asked to stop, 1 failure, 2 usage, \
     3 the file and the office's record differ, 6 another client works this agency's lane.")]
 pub struct Args {
     /// What to do.

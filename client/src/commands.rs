@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::thread;
 
 use anyhow::Context as _;
 use bolillero_protocol::log_line;
@@ -18,7 +19,7 @@ use crate::config::{
 use crate::dialogue::{Dialogue, Stop};
 use crate::ending::Ending;
 use crate::source::Source;
-use crate::{connect, echo, generate, load, log, probe, progress};
+use crate::{connect, echo, generate, load, log, probe, progress, signals};
 
 /// The program: what was typed, done.
 ///
@@ -32,7 +33,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Echo(args) => run_echo(&EchoConfig::new(&args, environment)?),
         Command::Probe(args) => run_probe(&ProbeConfig::new(&args, environment)?),
         Command::Generate(args) => run_generate(&GenerateConfig::new(args)?),
-        Command::Load(args) => load::run(&LoadConfig::new(&args)?),
+        Command::Load(args) => {
+            let config = LoadConfig::new(&args)?;
+            signals::end_load()?;
+            load::run(&config)
+        }
     }
 }
 
@@ -81,7 +86,7 @@ fn run_probe(config: &ProbeConfig) -> anyhow::Result<()> {
     })
 }
 
-/// Does `work`. A failure is logged as one of
+/// Does `work` until it is done, fails, or a signal asks for its end. A failure is logged as one of
 /// `action`, with the fields that `named` begins with.
 fn until_asked(
     action: &str,
@@ -91,8 +96,19 @@ fn until_asked(
 ) -> anyhow::Result<()> {
     log::start(level.filter);
     let ending = Ending::default();
+    signals::watch(&ending)?;
     let outcome = work(&ending);
+    if !ending.end() {
+        // The thread that heard the signal has said how this ends, and ends it.
+        loop {
+            thread::park();
+        }
+    }
     let Err(error) = outcome else { return Ok(()) };
+    if matches!(error.downcast_ref(), Some(Stop::Asked)) {
+        ::log::info!("action: exit | result: success");
+        return Ok(());
+    }
     let shown = log_line::value(&format!("{error:#}"));
     ::log::error!("action: {action} | result: fail | {named}error: {shown}");
     Err(error)

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! args      what was typed                          config    what it means; every check
-//! commands  from that to an outcome                 ending    the wish to end
+//! commands  from that to an outcome                 ending    the wish to end; signals bring it
 //! source    CSV -> bets, with line numbers          batches   how a file is cut
 //! dialogue  what a conversation is, sans-IO         agency    sessions: exactly once, resumes
 //! bet       a single one, opcode 1                  base      opcodes 1 to 8: for older offices
@@ -35,6 +35,7 @@ pub mod probe;
 pub mod connect;
 
 pub mod ending;
+mod signals;
 
 pub mod generate;
 

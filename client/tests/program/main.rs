@@ -14,6 +14,7 @@ mod killed;
 mod network;
 mod options;
 mod probe;
+mod stopped;
 
 use std::path::Path;
 use std::process::Stdio;

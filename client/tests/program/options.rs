@@ -123,7 +123,7 @@ fn help_names_every_option_with_its_default() {
     for (command, _) in HELP {
         assert!(help.contains(&format!("  {command} ")), "{command}: {help}");
     }
-    assert!(help.contains("Exit codes: 0 done, 1 failure, 2 usage, "), "{help}");
+    assert!(help.contains("Exit codes: 0 done, or asked to stop, 1 failure, 2 usage, "), "{help}");
 }
 
 #[test]
