@@ -7,6 +7,7 @@
 //! bet        one bet and a batch of them: valid, or nothing
 //! message    what the opcodes mean: requests of an agency, replies of the office
 //! chain      the hash chain over what a lane has stored
+//! hftp       the files' protocol: command lines, replies, slices
 //! log_line   the lines that deployed tools parse
 //! ```
 //!
@@ -18,6 +19,7 @@ pub mod bet;
 pub mod chain;
 pub mod comm;
 pub mod error;
+pub mod hftp;
 pub mod list;
 pub mod log_line;
 pub mod message;
