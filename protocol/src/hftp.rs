@@ -17,7 +17,7 @@ mod answers;
 
 pub use answers::{Answers, Part, ReplyError};
 pub use command::Commands;
-pub use reply::{BASE64_GROUP_SIZE, Reply, push_base64, push_line_end};
+pub use reply::{BASE64_GROUP_SIZE, BASE64_QUAD_SIZE, Reply, push_base64, push_line_end};
 
 /// Where servers listen unless they are told otherwise.
 pub const PORT_DEFAULT: u16 = 19500;

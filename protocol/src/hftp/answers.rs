@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
-use super::{BASE64_GROUP_SIZE, Continuation, Form, Status};
+use super::{BASE64_GROUP_SIZE, BASE64_QUAD_SIZE, Continuation, Form, Status};
 use crate::list::parse_number;
 
 /// Finds the parts of one reply.
@@ -291,7 +291,5 @@ fn unexpected(found: &str, expected: &'static str) -> ReplyError {
 
 /// The longest line of a reply, its end included, beside one of base64.
 const LINE_BYTES_MAX: usize = 1024;
-/// How many characters stand for a group of bytes.
-const BASE64_QUAD_SIZE: usize = 4;
 /// Characters that are decoded at once.
 const BASE64_PIECE_SIZE: usize = 16 << 10;

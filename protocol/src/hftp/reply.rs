@@ -11,6 +11,9 @@ use super::{Form, Status};
 /// one, all but the last.
 pub const BASE64_GROUP_SIZE: usize = 3;
 
+/// How many characters stand for such a group.
+pub const BASE64_QUAD_SIZE: usize = 4;
+
 /// A reply, up to the bytes of a slice.
 #[derive(Debug, Clone, Copy)]
 pub enum Reply<'a> {
@@ -56,7 +59,7 @@ impl Reply<'_> {
 /// Appends bytes as base64: the standard alphabet, padded where their number is no multiple of [`BASE64_GROUP_SIZE`].
 pub fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
-    out.resize(start + 4 * bytes.len().div_ceil(BASE64_GROUP_SIZE), 0);
+    out.resize(start + BASE64_QUAD_SIZE * bytes.len().div_ceil(BASE64_GROUP_SIZE), 0);
     let encoded = STANDARD.encode_slice(bytes, &mut out[start..]);
     assert_eq!(encoded.ok(), Some(out.len() - start), "base64 has four characters a group");
 }
