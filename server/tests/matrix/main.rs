@@ -7,11 +7,16 @@
 
 mod harness;
 mod sessions;
+#[path = "../support/gate.rs"]
+mod gate;
+#[path = "../../../protocol/tests/vectors/mod.rs"]
+mod vectors;
 
 mod ending;
 mod reading;
 mod room;
 mod waking;
+mod files;
 
 use bolillero_server::driver::Limits;
 
@@ -62,6 +67,14 @@ matrix! {
         a_panicking_session_closes_only_itself
         a_stop_closes_the_silent_and_finishes_what_is_owed
         a_stop_does_not_wait_for_ever;
+    files:
+        every_file_command_is_answered_as_its_vector_says
+        file_commands_in_single_bytes_or_in_one_go_are_answered_in_order
+        slices_stream_to_a_reader_that_is_slow
+        a_file_that_is_cut_short_while_it_is_sent_ends_the_connection
+        a_command_of_megabytes_is_answered_as_a_short_one
+        those_who_wait_for_a_blocked_disk_stop_nobody_else
+        a_stop_answers_the_file_commands_that_had_arrived;
 }
 
 pub(crate) fn limits() -> Limits {
