@@ -161,10 +161,7 @@ impl FilesSession {
                     return false;
                 }
                 Step::Missing(answer) => {
-                    // A buffer of which all has left goes there and back.
-                    let buffer = if out.is_empty() { std::mem::take(out) } else { Vec::new() };
-                    let errand = self.readers.send(answer, buffer, self.mailbox.clone());
-                    self.owed = Owed::Errand(errand);
+                    self.owed = Owed::Errand(self.readers.send(answer, self.mailbox.clone()));
                 }
                 Step::Failed(error) => {
                     log_failure(self.ip, &error);
@@ -196,9 +193,9 @@ impl FilesSession {
     }
 }
 
-/// Moves bytes behind `out`, without a copy where nothing is in there.
+/// Moves bytes behind `out`, without a copy where they would need another buffer anyway.
 fn append(mut bytes: Vec<u8>, out: &mut Vec<u8>) {
-    if out.is_empty() {
+    if out.is_empty() && bytes.len() > out.capacity() {
         *out = bytes;
     } else {
         out.append(&mut bytes);
