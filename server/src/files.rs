@@ -1,5 +1,5 @@
-//! The files that anybody may have, served by name over HFTP. Knows no socket, and nothing of the lottery that
-//! publishes them.
+//! The files that anybody may have, served by name over HFTP. Knows no socket, and nothing of the
+//! lottery that publishes them.
 //!
 //! ```text
 //! session     bytes -> commands -> answers, in order            never waits for a disk

@@ -1,8 +1,9 @@
 //! One connection of a client that fetches files. Knows no socket, no clock and no file.
 //!
-//! Commands are answered one by one, in the order in which they came, as far as there is room in the output; then the
-//! session holds until that has left. An answer that memory does not suffice for is a reader's, and the session
-//! holds until it is woken. So a connection has at most one input, one output and one reader's errand in memory.
+//! Commands are answered one by one, in the order in which they came, as far as there is room in
+//! the output; then the session holds until that has left. An answer that memory does not suffice
+//! for is a reader's, and the session holds until it is woken. So a connection has at most one
+//! input, one output and one reader's errand in memory.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -161,10 +162,7 @@ impl FilesSession {
                     return false;
                 }
                 Step::Missing(answer) => {
-                    // A buffer of which all has left goes there and back.
-                    let buffer = if out.is_empty() { std::mem::take(out) } else { Vec::new() };
-                    let errand = self.readers.send(answer, buffer, self.mailbox.clone());
-                    self.owed = Owed::Errand(errand);
+                    self.owed = Owed::Errand(self.readers.send(answer, self.mailbox.clone()));
                 }
                 Step::Failed(error) => {
                     log_failure(self.ip, &error);
@@ -196,9 +194,9 @@ impl FilesSession {
     }
 }
 
-/// Moves bytes behind `out`, without a copy where nothing is in there.
+/// Moves bytes behind `out`, without a copy where they would need another buffer anyway.
 fn append(mut bytes: Vec<u8>, out: &mut Vec<u8>) {
-    if out.is_empty() {
+    if out.is_empty() && bytes.len() > out.capacity() {
         *out = bytes;
     } else {
         out.append(&mut bytes);
@@ -234,6 +232,6 @@ fn log_command(ip: IpAddr, command: &Result<Command<'_>, Status>) {
     }
 }
 
-/// Output over which no more is looked up. With what may go over it, it is what a thread keeps of an output buffer,
-/// so a slice that memory holds allocates nothing.
+/// Output over which no more is looked up. With what may go over it, it is what a thread keeps of
+/// an output buffer, so a slice that memory holds allocates nothing.
 const OUTPUT_BYTES_MAX: usize = (64 << 10) - 256;
