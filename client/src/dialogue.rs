@@ -268,8 +268,8 @@ pub enum Stop {
     /// The work ends because that was asked for.
     #[error("{Asked}")]
     Asked,
-    /// The office could not be reached for too long.
-    #[error("no office answers at {server} for {waited}: {reason}")]
+    /// The server could not be reached for too long.
+    #[error("no server answers at {server} for {waited}: {reason}")]
     Away {
         /// Its address.
         server: String,

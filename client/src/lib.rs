@@ -8,7 +8,8 @@
 //! dialogue  what a conversation is, sans-IO         agency    sessions: exactly once, resumes
 //! bet       a single one, opcode 1                  base      opcodes 1 to 8: for older offices
 //! echo      messages that have to come back         probe     whether a server is there, and right
-//! connect   an agency's socket and clock            generate  sample files
+//! talk      a conversation as bytes                 connect   a client's socket and clock
+//! generate  sample files
 //! load      many agencies at once, and how fast     load/sockets  their sockets
 //! log       the lines that deployed tools parse     progress  the bar on a terminal
 //! ```
@@ -25,6 +26,8 @@ pub mod source;
 pub mod batches;
 
 pub mod dialogue;
+
+pub mod talk;
 
 pub mod agency;
 pub mod base;
