@@ -101,8 +101,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Holds a conversation over as many connections as it takes: first the one that the conversation
-    /// before it left. `watch` is told of progress.
+    /// Holds a conversation over as many connections as it takes: first the one that the
+    /// conversation before it left. `watch` is told of progress.
     ///
     /// # Errors
     /// As [`converse`].
