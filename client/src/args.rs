@@ -1,14 +1,16 @@
 //! What was typed: options as text and numbers. What they mean, and whether they may be, is
 //! `config`'s to say.
 
+#![allow(rustdoc::broken_intra_doc_links)] // The comments on options are the text of --help.
+
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// The agency's side of Bolillero, a lottery's central office.
 #[derive(Debug, Parser)]
 #[command(name = "bolillero", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 failure, 2 usage, \
+#[command(after_help = "Exit codes: 0 done, or asked to stop, 1 failure, 2 usage, \
     3 the file and the office's record differ, 6 another client works this agency's lane.")]
 pub struct Args {
     /// What to do.
@@ -21,31 +23,77 @@ pub struct Args {
 pub enum Command {
     /// Send an agency's bets, wait for the draw, count the winners
     Agency(AgencyArgs),
+    /// Send one bet
+    Bet(BetArgs),
+    /// Send messages to an echo server, and compare what comes back
+    Echo(EchoArgs),
+    /// Find out whether a server is there and speaks as it should; stores nothing
+    Probe(ProbeArgs),
     /// Write sample files of bets
     Generate(GenerateArgs),
     /// Load an empty office with made up bets of many agencies, check every answer, tell the speed
     Load(LoadArgs),
 }
 
+/// What follows the options that may stand elsewhere, too.
+const SOURCES: &str = "A flag goes before the environment, the environment before the file, the \
+    file before the default.";
+
+/// Options that say where a server is: those of every command that a deployment runs.
+#[derive(Debug, clap::Args)]
+pub struct ServerArgs {
+    /// Where the server listens; else CLI_SERVER_ADDRESS, or server.address in the file
+    /// [default: 127.0.0.1:12345]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: Option<String>,
+    /// Least severe log lines to show: debug, info, warning, error or critical; else CLI_LOG_LEVEL,
+    /// or log.level in the file [default: INFO]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// The file that may hold these settings, YAML [default: client/config.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Options of every command that works for an agency.
+#[derive(Debug, clap::Args)]
+pub struct ClientArgs {
+    /// The agency's number in the draw, 1 to 65535; else CLI_ID [default: none, it is needed]
+    #[arg(long, value_name = "N")]
+    pub id: Option<String>,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Longest time without a connection that the server answers on
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub connect_timeout: String,
+    /// Longest wait for an answer; the wait for the draw has no limit
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub reply_timeout: String,
+    /// Time after which a peer that vanished is noticed
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub peer_timeout: String,
+}
+
 /// Options of `bolillero agency`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = SOURCES)]
 pub struct AgencyArgs {
-    /// The agency's number in the draw, 1 to 65535
-    #[arg(long, value_name = "N")]
-    pub id: u32,
+    /// Whose agency, and where its office is.
+    #[command(flatten)]
+    pub client: ClientArgs,
     /// Bets to send: CSV rows of first name, last name, document, birth date, number
+    /// [default: .data/agency-ID.csv]
     #[arg(long, value_name = "FILE")]
-    pub bets: PathBuf,
-    /// Where the central office listens
-    #[arg(long, value_name = "HOST:PORT")]
-    pub server: String,
-    /// Most bets in a batch, 1 or more [default: as many as fit in 8192 bytes]
+    pub bets: Option<PathBuf>,
+    /// Most bets in a batch, 1 or more; else CLI_BATCH_MAXAMOUNT, or batch.maxAmount in the file
+    /// [default: as many as fit in 8192 bytes]
     ///
     /// A file that was begun with one value has to be gone on with by the same.
     #[arg(long, value_name = "N")]
-    pub batch_bets_max: Option<u32>,
+    pub batch_bets_max: Option<String>,
     /// Ends a batch before this line of the file: for a row that was mended after an earlier run
-    /// stopped at it; may be given again for each such row
+    /// stopped at it; may be given again for each such row [default: none]
     #[arg(long, value_name = "LINE")]
     pub cut_before: Vec<u64>,
     /// Batches on their way at once, 1 to 1024
@@ -54,21 +102,90 @@ pub struct AgencyArgs {
     /// Speak opcodes 1 to 8 only, for offices without sessions; cannot resume after a kill
     #[arg(long)]
     pub base: bool,
-    /// Longest time without a connection that the office answers on
-    #[arg(long, value_name = "TIME", default_value = "2m")]
-    pub connect_timeout: String,
-    /// Longest wait for an answer before connecting anew; the wait for the draw has no limit
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub reply_timeout: String,
-    /// Time after which a peer that vanished is noticed
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub peer_timeout: String,
     /// The draw to take part in, 16 hex digits; the office refuses if it holds another
+    /// [default: whichever it holds]
     #[arg(long, value_name = "ID")]
     pub draw: Option<String>,
-    /// Least severe log lines to show: debug, info, warning, error or critical
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub log_level: String,
+}
+
+/// Options of `bolillero bet`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SOURCES)]
+pub struct BetArgs {
+    /// Whose agency, and where its office is.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// The bettor's first name, 1 to 64 characters; else NOMBRE [default: none, it is needed]
+    #[arg(long, value_name = "NAME")]
+    pub first_name: Option<String>,
+    /// The bettor's last name, 1 to 64 characters; else APELLIDO [default: none, it is needed]
+    #[arg(long, value_name = "NAME")]
+    pub last_name: Option<String>,
+    /// The bettor's document, 1 to 12 digits; else DOCUMENTO [default: none, it is needed]
+    #[arg(long, value_name = "DIGITS")]
+    pub document: Option<String>,
+    /// The bettor's day of birth, YYYY-MM-DD; else NACIMIENTO [default: none, it is needed]
+    #[arg(long, value_name = "DAY")]
+    pub birth_date: Option<String>,
+    /// The number bet on, 0 to 9999; else NUMERO [default: none, it is needed]
+    #[arg(long, value_name = "N")]
+    pub number: Option<String>,
+    /// The file that may hold the bet, lines of KEY=VALUE [default: .env or else client/.env, if
+    /// it is there]
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+}
+
+/// Options of `bolillero echo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SOURCES)]
+pub struct EchoArgs {
+    /// Whose agency, and where its server is.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// How many messages, each on a connection of its own; else CLI_LOOP_AMOUNT, or loop.amount in
+    /// the file [default: 5]
+    #[arg(long, value_name = "N")]
+    pub amount: Option<String>,
+    /// The pause between two messages, 0s to 24h; else CLI_LOOP_PERIOD, or loop.period in the file
+    /// [default: 5s]
+    #[arg(long, value_name = "TIME")]
+    pub period: Option<String>,
+}
+
+/// Options of `bolillero probe`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SOURCES)]
+pub struct ProbeArgs {
+    /// What should be there
+    #[arg(long, value_enum, default_value_t = Service::Lottery)]
+    pub service: Service,
+    /// How long to try
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub timeout: String,
+    /// Where the server is.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// What a server may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Service {
+    /// A central office
+    Lottery,
+    /// A server that answers each line with the same line
+    Echo,
+}
+
+impl Service {
+    /// Its name, as typed and as logged.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lottery => "lottery",
+            Self::Echo => "echo",
+        }
+    }
 }
 
 /// Options of `bolillero generate`.

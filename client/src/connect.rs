@@ -1,21 +1,25 @@
-//! An agency's socket and clock: connects, waits, moves bytes. What they say is a [`Dialogue`]'s to
-//! know.
+//! An agency's socket and clock: connects, waits, moves bytes, and ends at once when that is asked.
+//! What is said is a [`Dialogue`]'s to know.
 
+mod address;
+mod lines;
 mod pauses;
 
-use std::fmt;
 use std::io::{self, ErrorKind, Read as _};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::thread;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bolillero_protocol::comm::{SEGMENT_SIZE_DEFAULT, write_whole};
 use bolillero_protocol::log_line;
 use socket2::{SockRef, TcpKeepalive};
 
+pub use self::address::Address;
+pub use self::lines::ask_line;
 pub use self::pauses::Pauses;
 use self::pauses::Pausing;
 use crate::dialogue::{Conversation, Dialogue, Next, Progress, Stop};
+use crate::ending::{Asked, Ending, Held};
 
 /// The longest a single try to connect may take.
 const TRY_MAX: Duration = Duration::from_secs(5);
@@ -41,50 +45,6 @@ pub struct Office {
     pub pauses: Pauses,
 }
 
-/// HOST:PORT, looked up anew for every connection: an office may move while a client waits for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    host: String,
-    port: u16,
-}
-
-impl Address {
-    /// Reads `host:port`, `1.2.3.4:port` or `[::1]:port`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (host, port) = text.rsplit_once(':')?;
-        let port = port.parse().ok().filter(|&port| port != 0)?;
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let plain = bare.is_some() || !host.contains([':', '[', ']']);
-        let host = bare.unwrap_or(host);
-        (plain && !host.is_empty()).then(|| Self { host: host.to_owned(), port })
-    }
-
-    /// Looks its addresses up.
-    ///
-    /// # Errors
-    /// Why there is none, for a person. The resolver's own words are not for the log of a healthy
-    /// run.
-    pub fn look_up(&self) -> Result<Vec<SocketAddr>, String> {
-        let Self { host, port } = self;
-        let addresses = (host.as_str(), *port).to_socket_addrs();
-        let addresses: Vec<_> =
-            addresses.map_err(|_| format!("the name {host} is not known"))?.collect();
-        if addresses.is_empty() {
-            Err(format!("the name {host} has no address"))
-        } else {
-            Ok(addresses)
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
-
 /// How a connection ended without the work being done or in vain.
 type Lost = String;
 
@@ -92,28 +52,27 @@ type Lost = String;
 /// progress.
 ///
 /// # Errors
-/// [`Stop`] from the dialogue, or [`Stop::Away`] when the office cannot be reached for too long.
+/// [`Stop`] from the dialogue, [`Stop::Away`] when the office cannot be reached for too long, or
+/// [`Stop::Asked`] when the end is asked for.
 pub fn converse(
     office: &Office,
     dialogue: &mut impl Dialogue,
+    ending: &Ending,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<(), Stop> {
-    let mut line = Line {
-        office,
-        pausing: Pausing::new(office.pauses),
-        granted: 0,
-        away_since: Instant::now(),
-        established: false,
-        watch,
-    };
+    let mut line = Line::new(office, ending);
     loop {
         line.established = false;
         let lost = match line.connect() {
             Err(reason) => reason,
-            Ok(stream) => match line.serve(stream, dialogue)? {
+            Ok(wire) => match line.serve(wire, dialogue, watch)? {
                 None => return Ok(()),
                 Some(reason) => {
-                    dialogue.lost(&reason)?;
+                    let lost = dialogue.lost(&reason);
+                    if ending.is_asked() {
+                        return Err(leave(lost));
+                    }
+                    lost?;
                     reason
                 }
             },
@@ -122,26 +81,46 @@ pub fn converse(
     }
 }
 
+/// Ends because that was asked. What is left open is told: nobody else could know.
+fn leave(lost: Result<(), Stop>) -> Stop {
+    if let Err(open) = lost {
+        let open = log_line::value(&open.to_string());
+        log::warn!("action: shutdown | result: in_progress | note: {open}");
+    }
+    Stop::Asked
+}
+
 /// The way to an office over time: what outlives a connection.
 struct Line<'a> {
     office: &'a Office,
+    ending: &'a Ending,
     pausing: Pausing,
     granted: u64,
     /// When the last connection that the office answered on ended.
     away_since: Instant,
     established: bool,
-    watch: &'a mut dyn FnMut(Progress),
 }
 
-impl Line<'_> {
-    fn connect(&self) -> Result<TcpStream, Lost> {
+impl<'a> Line<'a> {
+    fn new(office: &'a Office, ending: &'a Ending) -> Self {
+        Self {
+            office,
+            ending,
+            pausing: Pausing::new(office.pauses),
+            granted: 0,
+            away_since: Instant::now(),
+            established: false,
+        }
+    }
+
+    fn connect(&self) -> Result<Wire, Lost> {
         let mut last = String::new();
         for address in self.office.server.look_up()? {
             let time = TRY_MAX.min(self.time_left()).max(Duration::from_millis(1));
             match TcpStream::connect_timeout(&address, time) {
                 Ok(stream) => {
                     return prepare(&stream, self.office)
-                        .map(|()| stream)
+                        .map(|()| Wire::new(stream, self.ending))
                         .map_err(|error| error.kind().to_string());
                 }
                 Err(error) => last = error.kind().to_string(),
@@ -158,16 +137,19 @@ impl Line<'_> {
     /// Serves the dialogue over one connection. `None`: the work is done.
     fn serve(
         &mut self,
-        stream: TcpStream,
+        mut wire: Wire,
         dialogue: &mut impl Dialogue,
+        watch: &mut dyn FnMut(Progress),
     ) -> Result<Option<Lost>, Stop> {
-        let mut wire = Wire { stream, broken: None, read_timeout: None };
         let mut conversation = Conversation::new();
         let mut clock = Clock { owed: None, since: Instant::now() };
         let mut bytes = vec![0; READ_SIZE];
         let mut out = Vec::new();
         dialogue.open(&mut out)?;
         loop {
+            if self.ending.is_asked() {
+                return Ok(Some(Asked.to_string()));
+            }
             wire.write(&mut out);
             let wait = self.longest_wait(&mut clock, dialogue);
             let size = match wire.read(&mut bytes, wait) {
@@ -175,13 +157,15 @@ impl Line<'_> {
                 Err(reason) => return Ok(Some(reason)),
             };
             let next = conversation.receive(dialogue, &bytes[..size], &mut out)?;
-            self.note_progress(dialogue);
+            self.note_progress(dialogue, watch);
             match next {
                 Next::Read => {}
                 Next::Done => return Ok(None),
                 Next::Reconnect(reason) => return Ok(Some(reason.to_owned())),
                 Next::Pause(reason) => {
-                    self.pause(reason);
+                    if self.pause(reason).is_err() {
+                        return Ok(Some(Asked.to_string()));
+                    }
                     dialogue.resume(&mut out)?;
                 }
             }
@@ -194,9 +178,9 @@ impl Line<'_> {
         Some(if self.established { left } else { left.min(self.time_left()) })
     }
 
-    fn note_progress(&mut self, dialogue: &impl Dialogue) {
+    fn note_progress(&mut self, dialogue: &impl Dialogue, watch: &mut dyn FnMut(Progress)) {
         let progress = dialogue.progress();
-        (self.watch)(progress);
+        watch(progress);
         if progress.granted > self.granted {
             self.granted = progress.granted;
             self.pausing = Pausing::new(self.office.pauses);
@@ -204,15 +188,18 @@ impl Line<'_> {
         self.established |= dialogue.is_established();
     }
 
-    fn pause(&mut self, reason: &str) {
+    fn pause(&mut self, reason: &str) -> Result<(), Asked> {
         let pause = self.pausing.next();
         log::info!("action: wait | result: in_progress | reason: {reason} | pause: {pause:.0?}");
-        thread::sleep(pause);
+        self.ending.pause(pause)
     }
 
     fn wait_to_reconnect(&mut self, reason: Lost) -> Result<(), Stop> {
         if self.established {
             self.away_since = Instant::now();
+        }
+        if self.ending.is_asked() {
+            return Err(Stop::Asked);
         }
         let left = self.time_left();
         if left.is_zero() {
@@ -222,8 +209,7 @@ impl Line<'_> {
         let pause = self.pausing.next().min(left);
         let reason = log_line::value(&reason);
         log::info!("action: connect | result: in_progress | reason: {reason} | pause: {pause:.0?}");
-        thread::sleep(pause);
-        Ok(())
+        Ok(self.ending.pause(pause)?)
     }
 }
 
@@ -258,16 +244,25 @@ fn prepare(stream: &TcpStream, office: &Office) -> io::Result<()> {
 
 /// One connection's socket.
 struct Wire {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
+    /// Has the socket shut down when the end is asked for, so that no wait on it goes on.
+    _held: Held,
     /// Why nothing can be written any more. What the office had said before is still read.
     broken: Option<Lost>,
     read_timeout: Option<Duration>,
 }
 
 impl Wire {
+    fn new(stream: TcpStream, ending: &Ending) -> Self {
+        let stream = Arc::new(stream);
+        let shut = Arc::clone(&stream);
+        let held = ending.hold(move || drop(shut.shutdown(Shutdown::Both)));
+        Self { stream, _held: held, broken: None, read_timeout: None }
+    }
+
     fn write(&mut self, out: &mut Vec<u8>) {
         if self.broken.is_none()
-            && let Err(error) = write_whole(&mut self.stream, out, SEGMENT_SIZE_DEFAULT)
+            && let Err(error) = write_whole(&mut &*self.stream, out, SEGMENT_SIZE_DEFAULT)
         {
             self.broken = Some(reason(&error));
         }
@@ -291,7 +286,7 @@ impl Wire {
             self.read_timeout = wait;
         }
         loop {
-            match self.stream.read(bytes) {
+            match (&*self.stream).read(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => return result,
             }
@@ -313,27 +308,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_a_host_and_a_port() {
-        let cases = [
-            ("127.0.0.1:12345", Some("127.0.0.1:12345")),
-            ("server:1", Some("server:1")),
-            ("[::1]:65535", Some("[::1]:65535")),
-            ("server", None),
-            ("server:", None),
-            ("server:0", None),
-            ("server:65536", None),
-            (":1", None),
-            ("::1:1", None),
-            ("[::1:1", None),
-            ("[]:1", None),
-        ];
-        for (text, shown) in cases {
-            let address = Address::parse(text).map(|address| address.to_string());
-            assert_eq!(address.as_deref(), shown, "{text}");
-        }
-    }
-
-    #[test]
     fn the_clock_runs_for_one_answer_and_restarts_for_the_next() {
         let (start, ms) = (Instant::now(), Duration::from_millis);
         let mut clock = Clock { owed: None, since: start };
@@ -352,7 +326,7 @@ mod tests {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let peer_timeout = Duration::from_secs(seconds);
             let office = Office {
-                server: Address { host: "office".to_owned(), port: 1 },
+                server: Address::parse("office:1").unwrap(),
                 connect_timeout: Duration::MAX,
                 reply_timeout: Duration::from_secs(7),
                 peer_timeout,

@@ -6,6 +6,7 @@ use bolillero_protocol::message::{Reply, RequestError, is_reply};
 use bolillero_protocol::tlv::{Decoder, Packet, Rules};
 use bolillero_protocol::{chain::Head, list, message::opcode};
 
+use crate::ending::Asked;
 use crate::source::SourceError;
 
 /// The longest answer that is read whole, in bytes of data.
@@ -239,6 +240,34 @@ pub enum Stop {
         /// How the connection ended.
         reason: String,
     },
+    /// A single bet was sent, and its answer is lost.
+    #[error(
+        "the bet may be stored or not: the connection ended before its answer ({reason}). It is \
+         not sent again, since it could count twice: have the office look for it in its export"
+    )]
+    UncertainBet {
+        /// How the connection ended.
+        reason: String,
+    },
+    /// An echo server sent back something else.
+    #[error("{sent:?} was sent, {came:?} came back. Is what listens there an echo server?")]
+    OtherEcho {
+        /// The line that was sent.
+        sent: String,
+        /// What came.
+        came: String,
+    },
+    /// An echo server sent nothing back.
+    #[error("{sent:?} was sent, and nothing came back: {reason}")]
+    NoEcho {
+        /// The line that was sent.
+        sent: String,
+        /// How the wait ended.
+        reason: String,
+    },
+    /// The work ends because that was asked for.
+    #[error("{Asked}")]
+    Asked,
     /// The office could not be reached for too long.
     #[error("no office answers at {server} for {waited}: {reason}")]
     Away {
@@ -249,6 +278,12 @@ pub enum Stop {
         /// How the last try ended.
         reason: String,
     },
+}
+
+impl From<Asked> for Stop {
+    fn from(Asked: Asked) -> Self {
+        Self::Asked
+    }
 }
 
 impl From<Corrupt> for Stop {
@@ -285,9 +320,10 @@ impl Stop {
 }
 
 /// What to do about a file and a record that differ.
-const WHAT_TO_DO: &str = "Either the file, --batch-bets-max or --cut-before has changed since \
-     these bets were sent, or the office's record has. Start again with the file and the values \
-     used then; if they are the same, have the office verify its ledger";
+const WHAT_TO_DO: &str = "Either the file, --batch-bets-max (CLI_BATCH_MAXAMOUNT, \
+     batch.maxAmount) or --cut-before has changed since these bets were sent, or the office's \
+     record has. Start again with the file and the values used then; if they are the same, have \
+     the office verify its ledger";
 
 /// What this client counts and what the office counts differ: an alarm, never a reason to try
 /// again.

@@ -166,6 +166,16 @@ impl Office {
                 let (agency, epoch) = session.expect("a hello came before");
                 self.put(agency, epoch, seq, body, room, out);
             }
+            Request::Batch { body: b"0#" } => Reply::Ack.encode(out),
+            Request::Bet { items } => match items.strip_prefix(b"0#") {
+                Some(_) => Reply::Error("bet 0: no such agency").encode(out),
+                None => {
+                    let body = bet::batch_of_one(items);
+                    let agency = bet::first_agency(&body).unwrap();
+                    self.lane(agency).push(&body);
+                    Reply::Ack.encode(out);
+                }
+            },
             Request::Batch { body } => {
                 self.batches_seen += 1;
                 let agency = bet::first_agency(body).unwrap();

@@ -5,20 +5,26 @@
 
 #[path = "../office/mod.rs"]
 mod office;
+mod running;
 mod setting;
 
+mod bet;
+mod echo;
 mod killed;
 mod network;
+mod options;
+mod probe;
+mod stopped;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 
 use bolillero_protocol::bet::Bets;
 use bolillero_protocol::message::{Code, Reply};
 
 use office::{Fault, Office, Served, bodies, packet, refusal, rows};
-use setting::{Setting, TIME_MAX, agency, finish, log, stderr, stdout};
+use setting::{Setting, TIME_MAX, agency, finish, log, stderr};
 
 #[test]
 fn an_agency_sends_its_file_and_logs_what_deployed_tools_read() {
@@ -82,32 +88,6 @@ fn exit_codes_tell_failure_mismatch_and_fencing_apart() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_before_a_socket_opens() {
-    let cases: [&[&str]; 9] = [
-        &["--window", "0"],
-        &["--window", "1025"],
-        &["--batch-bets-max", "0"],
-        &["--connect-timeout", "soon"],
-        &["--reply-timeout", "0s"],
-        &["--peer-timeout", "25h"],
-        &["--draw", "abc"],
-        &["--log-level", "loud"],
-        &["--unknown", "1"],
-    ];
-    let setting = Setting::new(Office::default(), "");
-    for options in cases {
-        let output = setting.agency(options);
-        assert_eq!(output.status.code(), Some(2), "{options:?} {output:?}");
-        assert!(stderr(&output).contains(options[0]), "{output:?}");
-    }
-    for server in ["nowhere", "host:0", ":1"] {
-        let output = finish(agency(&setting.file(), server, &[]));
-        assert_eq!(output.status.code(), Some(2), "{server} {output:?}");
-    }
-    assert_eq!(setting.served.office.lock().unwrap().requests, 0);
-}
-
-#[test]
 fn a_file_that_is_not_there_is_named() {
     let output = finish(agency(Path::new("no/such.csv"), "127.0.0.1:1", &[]));
     assert_eq!(output.status.code(), Some(1));
@@ -142,28 +122,27 @@ fn full_pipe() -> Stdio {
     writer.into()
 }
 
+/// Bets in each batch of a file, cut by the committed settings.
+fn cut_by_the_committed_settings(file: &Path) -> Vec<usize> {
+    let served = Served::new(Office::default());
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config.yaml");
+    let output = finish(agency(file, &served.address.to_string(), &["--config", config]));
+    assert!(output.status.success(), "{output:?}");
+    served.bodies(1).iter().map(|body| Bets::read(body).unwrap().count()).collect()
+}
+
+fn assert_full(sizes: &[usize]) {
+    let (last, full) = sizes.split_last().unwrap();
+    assert!(full.iter().all(|&size| size == 100) && (1..=100).contains(last), "{sizes:?}");
+}
+
 #[test]
-fn help_names_every_option_with_its_default() {
-    let help = |command: &str| {
-        let mut program = Command::new(assert_cmd::cargo::cargo_bin!("bolillero"));
-        let output = program.args([command, "--help"]).output().unwrap();
-        assert!(output.status.success());
-        stdout(&output)
-    };
-    let agency = help("agency");
-    let options = ["id", "bets", "server", "batch-bets-max", "window", "base", "connect-timeout"];
-    let more = ["reply-timeout", "peer-timeout", "draw", "log-level"];
-    for option in options.into_iter().chain(more) {
-        assert!(agency.contains(&format!("--{option}")), "{option}\n{agency}");
-    }
-    for default in
-        ["[default: 16]", "[default: 2m]", "[default: 30s]", "[default: info]", "8192 bytes"]
-    {
-        assert!(agency.contains(default), "{default}\n{agency}");
-    }
-    let generate = help("generate");
-    for option in ["--output", "--agencies", "--bets", "--seed", "[default: 7574]"] {
-        assert!(generate.contains(option), "{option}\n{generate}");
+fn the_sample_is_cut_into_batches_of_as_many_bets_as_the_committed_settings_say() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.data");
+    for agency in 1..=5 {
+        assert_full(&cut_by_the_committed_settings(
+            &directory.join(format!("agency-{agency}.csv")),
+        ));
     }
 }
 
@@ -175,11 +154,9 @@ fn the_deployed_data_set_is_cut_whole() {
     };
     let counts = (1..=5).map(|agency| {
         let file = Path::new(&directory).join(format!("agency-{agency}.csv"));
-        let served = Served::new(Office::default());
-        let output = finish(self::agency(&file, &served.address.to_string(), &[]));
-        assert!(output.status.success(), "{output:?}");
-        let bodies = served.bodies(1);
-        bodies.iter().map(|body| Bets::read(body).unwrap().count()).sum::<usize>()
+        let sizes = cut_by_the_committed_settings(&file);
+        assert_full(&sizes);
+        sizes.iter().sum::<usize>()
     });
     assert_eq!(counts.collect::<Vec<_>>(), [26_936, 25_518, 16_014, 9_238, 991]);
 }

@@ -7,10 +7,13 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bolillero::agency::{Session, Terms};
-use bolillero::connect::{Address, Pauses, converse};
+use bolillero::base::Base;
+use bolillero::connect::{self, Address, Pauses, converse};
+use bolillero::dialogue::Stop;
+use bolillero::ending::Ending;
 use bolillero_protocol::message::Reply;
 use socket2::{Domain, Socket, Type};
 
@@ -65,17 +68,60 @@ fn an_answer_that_stays_away_is_asked_for_on_a_new_connection() {
     assert_eq!(setting.served.bodies(1), bodies(&rows(1), 0));
 }
 
+/// An office at `address`, with pauses of `pause` and no end of patience.
+fn office(address: &str, pause: Duration) -> connect::Office {
+    connect::Office {
+        server: Address::parse(address).unwrap(),
+        connect_timeout: Duration::from_hours(1),
+        reply_timeout: Duration::from_hours(1),
+        peer_timeout: TIME_MAX,
+        pauses: Pauses { first: pause, longest: pause },
+    }
+}
+
 /// Runs a session in this process, with pauses too short to notice.
 fn run_session(served: &Served, file: &str) {
-    let office = bolillero::connect::Office {
-        server: Address::parse(&served.address.to_string()).unwrap(),
-        connect_timeout: TIME_MAX,
-        reply_timeout: TIME_MAX,
-        peer_timeout: TIME_MAX,
-        pauses: Pauses { first: Duration::from_micros(10), longest: Duration::from_micros(100) },
-    };
+    let office = office(&served.address.to_string(), Duration::from_micros(100));
     let mut session = Session::new(Terms { agency: 1, window: 4, draw: None }, cut(file, 3));
-    converse(&office, &mut session, &mut |_| {}).unwrap();
+    converse(&office, &mut session, &Ending::default(), &mut |_| {}).unwrap();
+}
+
+/// In this process no thread ends what does not notice.
+#[test]
+fn a_conversation_ends_wherever_it_waits_when_that_is_asked() {
+    let silent = |n| Office::with_faults([(n, Fault::Silent)]);
+    let busy = Office::with_faults([(0, Fault::Last(packet(&Reply::Busy)))]);
+    let draw_is_not_done = Office { busy_answers: 9, ..Office::default() };
+    // How many requests have come when it waits: for an answer, for the draw, for the end of a pause.
+    let cases = [(silent(0), 1), (silent(2), 3), (silent(5), 6), (busy, 1), (draw_is_not_done, 6)];
+    for (served, requests) in cases.map(|(office, requests)| (Served::new(office), requests)) {
+        let ending = Ending::default();
+        let work = {
+            let (address, ending) = (served.address.to_string(), ending.clone());
+            thread::spawn(move || {
+                let file = rows(12);
+                let mut base = Base::new(1, "bets.csv", cut(&file, 3));
+                converse(
+                    &office(&address, Duration::from_hours(1)),
+                    &mut base,
+                    &ending,
+                    &mut |_| {},
+                )
+            })
+        };
+        let begin = Instant::now();
+        while served.office.lock().unwrap().requests < requests {
+            assert!(begin.elapsed() < TIME_MAX, "request {requests} never came");
+            thread::yield_now();
+        }
+        ending.ask();
+        while !work.is_finished() {
+            assert!(begin.elapsed() < TIME_MAX, "it goes on after request {requests}");
+            thread::yield_now();
+        }
+        let stop = work.join().unwrap().unwrap_err();
+        assert!(matches!(stop, Stop::Asked), "after request {requests}: {stop}");
+    }
 }
 
 #[test]

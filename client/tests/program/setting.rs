@@ -39,8 +39,33 @@ pub(crate) fn finish(command: Command) -> Output {
 }
 
 pub(crate) fn agency(file: &Path, server: &str, options: &[&str]) -> Command {
+    let mut command = program(&["agency", "--id", "1", "--server", server, "--bets"]);
+    command.arg(file).args(options);
+    command
+}
+
+/// The variables that the program looks at.
+const VARIABLES: [&str; 11] = [
+    "CLI_ID",
+    "CLI_SERVER_ADDRESS",
+    "CLI_LOOP_AMOUNT",
+    "CLI_LOOP_PERIOD",
+    "CLI_LOG_LEVEL",
+    "CLI_BATCH_MAXAMOUNT",
+    "NOMBRE",
+    "APELLIDO",
+    "DOCUMENTO",
+    "NACIMIENTO",
+    "NUMERO",
+];
+
+/// The program, without what the test's own environment would tell it.
+pub(crate) fn program(options: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("bolillero"));
-    command.args(["agency", "--id", "1", "--server", server, "--bets"]).arg(file).args(options);
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
+    command.args(options);
     command
 }
 

@@ -1,0 +1,157 @@
+//! The commands of the program: from what was typed to an outcome.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::thread;
+
+use anyhow::Context as _;
+use bolillero_protocol::log_line;
+
+use crate::agency::{Session, Terms};
+use crate::args::{Args, Command};
+use crate::base::Base;
+use crate::batches::Batches;
+use crate::bet::SingleBet;
+use crate::config::{
+    AgencyConfig, BetConfig, Dialect, EchoConfig, Environment, GenerateConfig, LoadConfig,
+    LogLevel, ProbeConfig, UsageError,
+};
+use crate::dialogue::{Dialogue, Stop};
+use crate::ending::Ending;
+use crate::source::Source;
+use crate::{connect, echo, generate, load, log, probe, progress, signals};
+
+/// The program: what was typed, done.
+///
+/// # Errors
+/// Whatever ended it; [`exit_code`] says what a caller is told.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let environment: &Environment<'_> = &|name| std::env::var_os(name);
+    match args.command {
+        Command::Agency(args) => run_agency(&AgencyConfig::new(args, environment)?),
+        Command::Bet(args) => run_bet(&BetConfig::new(&args, environment)?),
+        Command::Echo(args) => run_echo(&EchoConfig::new(&args, environment)?),
+        Command::Probe(args) => run_probe(&ProbeConfig::new(&args, environment)?),
+        Command::Generate(args) => run_generate(&GenerateConfig::new(args)?),
+        Command::Load(args) => {
+            let config = LoadConfig::new(&args)?;
+            signals::end_load()?;
+            load::run(&config)
+        }
+    }
+}
+
+/// The exit code that goes with an error: 1 failure, 2 usage, 3 chain mismatch, 6 fenced.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<UsageError>() {
+        return 2;
+    }
+    error.downcast_ref().map_or(1, Stop::exit_code)
+}
+
+fn run_agency(config: &AgencyConfig) -> anyhow::Result<()> {
+    until_asked("agency", "", &config.client.log_level, |ending| {
+        ::log::info!("action: config | result: success | {}", config.log_fields());
+        serve_file(config, ending)?;
+        ::log::info!("action: exit | result: success");
+        Ok(())
+    })
+}
+
+fn run_bet(config: &BetConfig) -> anyhow::Result<()> {
+    let bet = config.bet();
+    let named = format!("dni: {} | numero: {} | ", bet.document, bet.number);
+    until_asked("apuesta_enviada", &named, &config.client.log_level, |ending| {
+        ::log::info!("action: config | result: success | {}", config.client.log_fields());
+        let office = &config.client.office;
+        Ok(connect::converse(office, &mut SingleBet::new(bet), ending, &mut |_| {})?)
+    })
+}
+
+fn run_echo(EchoConfig { client }: &EchoConfig) -> anyhow::Result<()> {
+    let named = format!("client_id: {} | ", client.id);
+    until_asked("receive_message", &named, &client.log_level, |ending| {
+        ::log::info!("action: config | result: success | {}", client.log_fields());
+        Ok(echo::run(client, ending)?)
+    })
+}
+
+fn run_probe(config: &ProbeConfig) -> anyhow::Result<()> {
+    let service = config.service.name();
+    until_asked("probe", &format!("service: {service} | "), &config.log_level, |ending| {
+        probe::run(config, ending)?;
+        ::log::info!("action: probe | result: success | service: {service}");
+        Ok(())
+    })
+}
+
+/// Does `work` until it is done, fails, or a signal asks for its end. A failure is logged as one of
+/// `action`, with the fields that `named` begins with.
+fn until_asked(
+    action: &str,
+    named: &str,
+    level: &LogLevel,
+    work: impl FnOnce(&Ending) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    log::start(level.filter);
+    let ending = Ending::default();
+    signals::watch(&ending)?;
+    let outcome = work(&ending);
+    if !ending.end() {
+        // The thread that heard the signal has said how this ends, and ends it.
+        loop {
+            thread::park();
+        }
+    }
+    let Err(error) = outcome else { return Ok(()) };
+    if matches!(error.downcast_ref(), Some(Stop::Asked)) {
+        ::log::info!("action: exit | result: success");
+        return Ok(());
+    }
+    let shown = log_line::value(&format!("{error:#}"));
+    ::log::error!("action: {action} | result: fail | {named}error: {shown}");
+    Err(error)
+}
+
+fn serve_file(config: &AgencyConfig, ending: &Ending) -> anyhow::Result<()> {
+    let name = config.bets.display().to_string();
+    let file = File::open(&config.bets).with_context(|| format!("reading {name}"))?;
+    let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+    let source = Source::new(BufReader::new(file), &name, config.client.id);
+    let batches = Batches::new(source, config.limits.clone());
+    match config.dialect {
+        Dialect::Base => {
+            converse(config, ending, &mut Base::new(config.client.id, &name, batches), bytes)
+        }
+        Dialect::Session => {
+            let terms =
+                Terms { agency: config.client.id, window: config.window, draw: config.draw };
+            converse(config, ending, &mut Session::new(terms, batches), bytes)
+        }
+    }
+}
+
+fn converse(
+    config: &AgencyConfig,
+    ending: &Ending,
+    dialogue: &mut impl Dialogue,
+    bytes: u64,
+) -> anyhow::Result<()> {
+    let office = &config.client.office;
+    let bar = progress::bytes_of_file(bytes);
+    connect::converse(office, dialogue, ending, &mut |progress| bar.set_position(progress.bytes))?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn run_generate(config: &GenerateConfig) -> anyhow::Result<()> {
+    let bar = progress::bets(u64::from(config.plan.agencies).saturating_mul(config.plan.bets));
+    for agency in 1..=config.plan.agencies {
+        let path = config.output.join(generate::file_name(agency));
+        generate::write_file(&config.plan, agency, &path, &mut |bets| bar.inc(bets))
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    bar.finish_and_clear();
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Where a server is: a name and a port, looked up when they are needed. Opens nothing.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+
+/// HOST:PORT, looked up anew for every connection: an office may move while a client waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    host: String,
+    port: u16,
+}
+
+impl Address {
+    /// Reads `host:port`, `1.2.3.4:port` or `[::1]:port`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let port = port.parse().ok().filter(|&port| port != 0)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let plain = bare.is_some() || !host.contains([':', '[', ']']);
+        let host = bare.unwrap_or(host);
+        (plain && !host.is_empty()).then(|| Self { host: host.to_owned(), port })
+    }
+
+    /// Looks its addresses up.
+    ///
+    /// # Errors
+    /// Why there is none, for a person. The resolver's own words are not for the log of a healthy
+    /// run.
+    pub fn look_up(&self) -> Result<Vec<SocketAddr>, String> {
+        let Self { host, port } = self;
+        let addresses = (host.as_str(), *port).to_socket_addrs();
+        let addresses: Vec<_> =
+            addresses.map_err(|_| format!("the name {host} is not known"))?.collect();
+        if addresses.is_empty() {
+            Err(format!("the name {host} has no address"))
+        } else {
+            Ok(addresses)
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        let cases = [
+            ("127.0.0.1:12345", Some("127.0.0.1:12345")),
+            ("server:1", Some("server:1")),
+            ("[::1]:65535", Some("[::1]:65535")),
+            ("server", None),
+            ("server:", None),
+            ("server:0", None),
+            ("server:65536", None),
+            (":1", None),
+            ("::1:1", None),
+            ("[::1:1", None),
+            ("[]:1", None),
+        ];
+        for (text, shown) in cases {
+            let address = Address::parse(text).map(|address| address.to_string());
+            assert_eq!(address.as_deref(), shown, "{text}");
+        }
+    }
+}
