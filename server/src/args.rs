@@ -54,6 +54,10 @@ pub struct ServeArgs {
     /// Where agencies connect: HOST[:PORT]; port 0 takes a free one [default: 127.0.0.1:12345]
     #[arg(long, value_name = "HOST[:PORT]")]
     pub listen: Option<String>,
+    /// Where agencies that speak the text dialect connect, if any: HOST[:PORT]; port 0 takes a free
+    /// one [default port: 12346]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub listen_text: Option<String>,
     /// Where the ledger and the published results are; made when missing
     #[arg(long, value_name = "DIR", default_value = ".data/central")]
     pub data_dir: PathBuf,

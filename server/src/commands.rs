@@ -1,7 +1,7 @@
 //! The commands of the program: from what was typed to an exit code.
 
 use std::io::{self, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use crate::audit::{self, Given};
 use crate::config::{Config, Connections, EchoConfig, HealthConfig};
 use crate::failure::Failure;
 use crate::lifecycle::Lifecycle;
+use crate::server::Sockets;
 use crate::{log, server, signals};
 
 /// Does what was asked; a failure is told on stderr.
@@ -39,22 +40,25 @@ pub fn execute(cli: Cli) -> ExitCode {
 
 fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let config = Config::new(args, environment).map_err(Failure::Usage)?;
-    live(&config.connections, config.listen, |socket, life| server::run(&config, socket, life))
+    live(&config.connections, config.listen, |life| {
+        server::run(&config, Sockets::bind(&config)?, life)
+    })
 }
 
 fn echo(args: &EchoArgs) -> Result<(), Failure> {
     let config = EchoConfig::new(args, environment).map_err(Failure::Usage)?;
-    live(&config.connections, config.listen, |socket, life| {
+    live(&config.connections, config.listen, |life| {
+        let socket = server::bind(config.listen, config.connections.backlog)?;
         config.echo.announce();
         server::run_alone(Arc::new(config.echo), &config.connections, socket, life)
     })
 }
 
-/// A server's life around what it serves: its log, the signals, its socket.
+/// A server's life around what it serves: its log and the signals.
 fn live(
     connections: &Connections,
     listen: SocketAddr,
-    serve: impl FnOnce(TcpListener, &Lifecycle) -> Result<(), Failure>,
+    serve: impl FnOnce(&Lifecycle) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let Connections { backlog, log_level, log_level_name, .. } = *connections;
     log::start(log_level);
@@ -64,8 +68,7 @@ fn live(
     );
     let life = Lifecycle::new();
     signals::watch(&life).map_err(Failure::Setup)?;
-    let socket = server::bind(listen, backlog)?;
-    let served = serve(socket, &life);
+    let served = serve(&life);
     if served.is_ok() {
         ::log::info!("action: exit | result: success");
     }

@@ -27,6 +27,7 @@ use crate::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use crate::lottery::event::{Replayed, open_body, open_record};
 use crate::lottery::session::Lottery;
 use crate::lottery::state::{Draw, State, Terms};
+use crate::lottery::text::TextLottery;
 use crate::session::{Mailbox, Service};
 
 /// The ledger's directory in a data directory.
@@ -52,6 +53,40 @@ pub fn bind(address: SocketAddr, backlog: i32) -> Result<TcpListener, Failure> {
     bind().with_context(|| format!("listening on {address}")).map_err(Failure::Setup)
 }
 
+/// The sockets of a server's services, bound before anything is recovered: a port in use is told at once,
+/// and early clients wait in the backlog.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Of the lottery.
+    pub lottery: TcpListener,
+    /// Of the lottery's text dialect, where it is spoken.
+    pub text: Option<TcpListener>,
+}
+
+impl Sockets {
+    /// Binds what `config` names.
+    ///
+    /// # Errors
+    /// [`Failure::Setup`]
+    pub fn bind(config: &Config) -> Result<Self, Failure> {
+        let backlog = config.connections.backlog;
+        let bind_if = |address: Option<SocketAddr>| address.map(|at| bind(at, backlog)).transpose();
+        Ok(Self { lottery: bind(config.listen, backlog)?, text: bind_if(config.listen_text)? })
+    }
+
+    /// Each with the service of those who connect to it; the lottery comes first.
+    fn serve(self, office: Arc<Office>, config: &Config) -> Vec<Listener> {
+        let Self { lottery, text } = self;
+        let service = Arc::new(Lottery::new(Arc::clone(&office), config.session));
+        let mut listeners = vec![Listener { socket: lottery, service }];
+        if let Some(socket) = text {
+            let service = Arc::new(TextLottery::new(Arc::clone(&office), config.session));
+            listeners.push(Listener { socket, service });
+        }
+        listeners
+    }
+}
+
 /// Serves a service that keeps nothing, until `life` is asked to stop. Leaves the life
 /// [`Phase::Stopped`].
 ///
@@ -69,15 +104,15 @@ pub fn run_alone(
     crew.join()
 }
 
-/// Serves the lottery on `socket` until `life` is asked to stop, then drains, syncs and returns. Whatever
+/// Serves the lottery on `sockets` until `life` is asked to stop, then drains, syncs and returns. Whatever
 /// happens, it leaves the life [`Phase::Stopped`] and no thread behind.
 ///
 /// # Errors
 /// [`Failure`]: why it ended without having been asked to.
-pub fn run(config: &Config, socket: TcpListener, life: &Lifecycle) -> Result<(), Failure> {
+pub fn run(config: &Config, sockets: Sockets, life: &Lifecycle) -> Result<(), Failure> {
     let lived = lock_data_directory(&config.data_dir).and_then(|_lock| {
         let central = Central::open(config, life)?;
-        central.serve(config, socket, life)
+        central.serve(config, sockets, life)
     });
     life.enter(Phase::Stopped);
     lived
@@ -124,9 +159,9 @@ impl Central {
         Ok(Self { office, ledger, committer, preparer, drawer, alarm })
     }
 
-    fn serve(self, config: &Config, socket: TcpListener, life: &Lifecycle) -> Result<(), Failure> {
+    fn serve(self, config: &Config, sockets: Sockets, life: &Lifecycle) -> Result<(), Failure> {
         let Self { office, ledger, mut committer, mut preparer, drawer, alarm } = self;
-        let service = Arc::new(Lottery::new(office, config.session));
+        let listeners = sockets.serve(office, config);
         let mut crew = Crew::new(life);
         let pace = config.pace;
         crew.start("committer", move || Ok(committer.run(&pace)?));
@@ -139,7 +174,6 @@ impl Central {
             preparer.run();
             Ok(())
         });
-        let listeners = vec![Listener { socket, service }];
         crew.work("driver", || drive(&config.connections, listeners, life));
         alarm.stop();
         ledger.close();

@@ -57,6 +57,7 @@ const HELP: &[Help] = &[
 
 const SERVE: &[(&str, &str)] = &[
     ("--listen", "[default: 127.0.0.1:12345]"),
+    ("--listen-text", "[default port: 12346]"),
     ("--data-dir", "[default: .data/central]"),
     ("--agencies", "[default: 5]"),
     ("--winning-number", "[default: 7574]"),
