@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{env, fs, io};
 
-use bolillero_fuzz::{ledger, office, source, wire};
+use bolillero_fuzz::{hftp, ledger, office, source, wire};
 use bolillero_protocol::bet::{Bets, Number, batch_of_one};
 use bolillero_protocol::chain::BodyHash;
 use bolillero_protocol::message::{DrawId, Request};
@@ -44,6 +44,8 @@ const TARGETS: [(&str, Check); 12] = [
     ("damage", ledger::damage),
     ("replay", office::replay),
     ("source", source::source),
+    ("hftp_commands", hftp::commands),
+    ("hftp_reply", hftp::reply),
 ];
 
 /// Seeds by the name of their target.
@@ -63,6 +65,7 @@ fn main() -> io::Result<()> {
         add_packets(&mut seeds, file);
     }
     add_text(&mut seeds);
+    add_files(&mut seeds);
     add_bodies(&mut seeds);
     add_conversation(&mut seeds);
     add_ledger(&mut seeds);
@@ -109,6 +112,20 @@ fn add_text(seeds: &mut Seeds) {
         seeds.add("text", &[&[3], &vector.bytes]);
         seeds.add("text_session", &[&[3], &vector.bytes]);
     }
+}
+
+/// Each command alone, all of them in one go, and each reply as that to a slice of five bytes.
+fn add_files(seeds: &mut Seeds) {
+    let mut all = vec![40];
+    for block in blocks("hftp.txt") {
+        let command = bytes(&block["command"]);
+        seeds.add("hftp_commands", &[&[3], &command]);
+        if !block.contains_key("closes") {
+            all.extend_from_slice(&command);
+        }
+        seeds.add("hftp_reply", &[&[5], &bytes(&block["reply"])]);
+    }
+    seeds.add("hftp_commands", &[&all]);
 }
 
 fn add_bodies(seeds: &mut Seeds) {

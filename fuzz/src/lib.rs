@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! wire      packets, batches, requests, replies, hello, text     beside slow readers that can be seen to be right
+//! hftp      commands and replies of the files' protocol
 //! office    a session under any bytes; records replayed    on the support of the server's own tests
 //! ledger    bytes as segments; segments with a flip
 //! source    a file of bets
@@ -10,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod hftp;
 pub mod ledger;
 pub mod office;
 pub mod source;

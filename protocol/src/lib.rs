@@ -8,6 +8,7 @@
 //! message    what the opcodes mean: requests of an agency, replies of the office
 //! text       the other dialect: frames, batches and lines     | length u16 | text ... |
 //! chain      the hash chain over what a lane has stored
+//! hftp       the files' protocol: command lines, replies, slices
 //! log_line   the lines that deployed tools parse
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod bet;
 pub mod chain;
 pub mod comm;
 pub mod error;
+pub mod hftp;
 pub mod list;
 pub mod log_line;
 pub mod message;

@@ -30,8 +30,8 @@ pub enum Mail {
     /// Something this session waits for may have happened.
     News,
     /// The server stops: all bytes that had arrived were handed in, finish those and close. A
-    /// session that holds is told at once, and gets what had arrived when it goes on. Later bytes
-    /// never come.
+    /// session that holds is told at once, gets what had arrived when it goes on, and is told again
+    /// behind it. Later bytes never come.
     Shutdown,
 }
 
