@@ -1,4 +1,5 @@
-//! The files' wire, HFTP: command lines of a client, replies of a server. Knows no socket and no file.
+//! The files' wire, HFTP: command lines of a client, replies of a server. Knows no socket and no
+//! file.
 //!
 //! ```text
 //! client -> server   name *( SP argument ) CR LF            get_slice draw.json 0 120
@@ -81,8 +82,8 @@ impl Status {
         self.row().2
     }
 
-    /// Whether the server closes the connection behind it: where the next command would begin cannot
-    /// be known, or the server cannot go on.
+    /// Whether the server closes the connection behind it: where the next command would begin
+    /// cannot be known, or the server cannot go on.
     #[must_use]
     pub fn closes(self) -> bool {
         matches!(self, Self::BadEol | Self::BadRequest | Self::InternalError)
@@ -94,8 +95,8 @@ impl Status {
     }
 }
 
-/// The whole name of a file: 1 to 255 of `A-Z a-z 0-9 . - _`. So it holds no separator and no NUL; `.` and `..`
-/// are such names too, and of no file.
+/// The whole name of a file: 1 to 255 of `A-Z a-z 0-9 . - _`. So it holds no separator and no NUL;
+/// `.` and `..` are such names too, and of no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileName<'a>(&'a str);
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::args::{
-    Cli, Command, EchoArgs, ExportArgs, HealthArgs, RepairArgs, ServeArgs, VerifyArgs,
+    Cli, Command, EchoArgs, ExportArgs, FilesArgs, HealthArgs, RepairArgs, ServeArgs, VerifyArgs,
 };
 use crate::audit::{self, Given};
-use crate::config::{Config, Connections, EchoConfig, HealthConfig};
+use crate::config::{Config, Connections, EchoConfig, FilesConfig, HealthConfig};
 use crate::failure::Failure;
 use crate::lifecycle::Lifecycle;
 use crate::server::Sockets;
@@ -22,6 +22,7 @@ use crate::{log, server, signals};
 pub fn execute(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve(&args),
+        Command::Files(args) => files(&args),
         Command::Echo(args) => echo(&args),
         Command::Health(args) => health(&args),
         Command::Export(args) => export(&args),
@@ -43,6 +44,18 @@ fn serve(args: &ServeArgs) -> Result<(), Failure> {
     live(&config.connections, config.listen, |life| {
         server::run(&config, Sockets::bind(&config)?, life)
     })
+}
+
+fn files(args: &FilesArgs) -> Result<(), Failure> {
+    let FilesConfig { service, connections } =
+        FilesConfig::new(args, environment).map_err(Failure::Usage)?;
+    let socket = server::bind(service.listen, connections.backlog)?;
+    let address = socket.local_addr().context("asking for the address").map_err(Failure::Setup)?;
+    let files = server::files_of(&service)?;
+    // Deployed scripts wait for this line. Where stdout is closed nobody waits.
+    let (directory, host, port) = (service.directory.display(), address.ip(), address.port());
+    let _ = writeln!(io::stdout(), "Serving {directory} on {host}:{port}.");
+    live(&connections, address, |life| server::run_alone(files, &connections, socket, life))
 }
 
 fn echo(args: &EchoArgs) -> Result<(), Failure> {

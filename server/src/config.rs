@@ -6,6 +6,7 @@
 
 mod address;
 mod connections;
+mod files;
 mod sources;
 mod units;
 
@@ -18,8 +19,9 @@ use bolillero_protocol::bet::{AGENCIES_MAX, Number};
 use bolillero_protocol::text;
 use bolillero_protocol::tlv::REQUEST_LENGTH_MAX;
 
-pub use self::address::{PORT_DEFAULT, TEXT_PORT_DEFAULT};
+pub use self::address::{FILES_PORT_DEFAULT, PORT_DEFAULT, TEXT_PORT_DEFAULT};
 pub use self::connections::{BACKLOG_DEFAULT, Connections, PEER_TIMEOUT_MAX, WORKERS_MAX};
+pub use self::files::{FILE_READERS_MAX, FileService, FilesConfig, LISTING_SIZE_MAX};
 pub use self::sources::CONFIG_FILE_DEFAULT;
 use self::sources::Sources;
 pub use self::units::{TIME_MAX, TIMEOUT_MIN};
@@ -41,6 +43,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where to listen for the text dialect, if that is spoken.
     pub listen_text: Option<SocketAddr>,
+    /// The files that are served beside the lottery, if any are.
+    pub files: Option<FileService>,
     /// How connections are held, and what is logged.
     pub connections: Connections,
     /// Where the ledger and the published results are.
@@ -77,6 +81,7 @@ impl Config {
         let config = Self {
             listen: address::listen(args.listen.as_deref(), &sources)?,
             listen_text: address::listen_text(args.listen_text.as_deref())?,
+            files: FileService::beside(args)?,
             data_dir: args.data_dir.clone(),
             agencies: args.agencies,
             winning_number: Number::new(args.winning_number).with_context(|| {

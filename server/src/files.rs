@@ -1,5 +1,5 @@
-//! The files that anybody may have, served by name over HFTP. Knows no socket, and nothing of the lottery that
-//! publishes them.
+//! The files that anybody may have, served by name over HFTP. Knows no socket, and nothing of the
+//! lottery that publishes them.
 //!
 //! ```text
 //! session     bytes -> commands -> answers, in order            never waits for a disk
@@ -77,6 +77,11 @@ impl Service for Files {
 
     fn open(&self, peer: Peer, mailbox: Mailbox) -> Box<dyn Session> {
         Box::new(FilesSession::new(Arc::clone(&self.readers), self.limits, peer, mailbox))
+    }
+
+    /// The file that a slice is of.
+    fn descriptors_each(&self) -> usize {
+        1
     }
 
     fn busy(&self) -> &[u8] {

@@ -12,9 +12,11 @@ use anyhow::{Context as _, anyhow};
 use bolillero_protocol::log_line;
 use bolillero_protocol::message::DrawId;
 
-use crate::config::{Config, Connections};
+use crate::config::{Config, Connections, FileService};
 use crate::driver::{self, Listener};
 use crate::failure::Failure;
+use crate::files::Files;
+use crate::files::directory::Directory as Folder;
 use crate::ledger::Ledger;
 use crate::ledger::committer::{Committer, Step};
 use crate::ledger::disk::{Directory, Disk};
@@ -61,6 +63,8 @@ pub struct Sockets {
     pub lottery: TcpListener,
     /// Of the lottery's text dialect, where it is spoken.
     pub text: Option<TcpListener>,
+    /// Of the files, where they are served.
+    pub files: Option<TcpListener>,
 }
 
 impl Sockets {
@@ -71,20 +75,38 @@ impl Sockets {
     pub fn bind(config: &Config) -> Result<Self, Failure> {
         let backlog = config.connections.backlog;
         let bind_if = |address: Option<SocketAddr>| address.map(|at| bind(at, backlog)).transpose();
-        Ok(Self { lottery: bind(config.listen, backlog)?, text: bind_if(config.listen_text)? })
+        Ok(Self {
+            lottery: bind(config.listen, backlog)?,
+            text: bind_if(config.listen_text)?,
+            files: bind_if(config.files.as_ref().map(|files| files.listen))?,
+        })
     }
 
     /// Each with the service of those who connect to it; the lottery comes first.
-    fn serve(self, office: Arc<Office>, config: &Config) -> Vec<Listener> {
-        let Self { lottery, text } = self;
+    fn serve(self, office: Arc<Office>, config: &Config) -> Result<Vec<Listener>, Failure> {
+        let Self { lottery, text, files } = self;
         let service = Arc::new(Lottery::new(Arc::clone(&office), config.session));
         let mut listeners = vec![Listener { socket: lottery, service }];
         if let Some(socket) = text {
             let service = Arc::new(TextLottery::new(Arc::clone(&office), config.session));
             listeners.push(Listener { socket, service });
         }
-        listeners
+        if let Some((socket, service)) = files.zip(config.files.as_ref()) {
+            listeners.push(Listener { socket, service: files_of(service)? });
+        }
+        Ok(listeners)
     }
+}
+
+/// The service of a directory's files; the directory is made when it is missing.
+///
+/// # Errors
+/// [`Failure::Setup`]
+pub fn files_of(service: &FileService) -> Result<Arc<Files>, Failure> {
+    let FileService { directory, limits, .. } = service;
+    let folder = Folder::create(directory);
+    let folder = folder.with_context(|| format!("creating {}", directory.display()));
+    Ok(Arc::new(Files::new(Arc::new(folder.map_err(Failure::Setup)?), *limits)))
 }
 
 /// Serves a service that keeps nothing, until `life` is asked to stop. Leaves the life
@@ -161,7 +183,7 @@ impl Central {
 
     fn serve(self, config: &Config, sockets: Sockets, life: &Lifecycle) -> Result<(), Failure> {
         let Self { office, ledger, mut committer, mut preparer, drawer, alarm } = self;
-        let listeners = sockets.serve(office, config);
+        let listeners = sockets.serve(office, config)?;
         let mut crew = Crew::new(life);
         let pace = config.pace;
         crew.start("committer", move || Ok(committer.run(&pace)?));

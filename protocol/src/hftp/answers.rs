@@ -1,5 +1,5 @@
-//! Finds the parts of a reply in bytes that arrive in pieces of any size: the client's side. Knows which reply to
-//! expect, and keeps no more of it than a line or a piece of base64.
+//! Finds the parts of a reply in bytes that arrive in pieces of any size: the client's side. Knows
+//! which reply to expect, and keeps no more of it than a line or a piece of base64.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -49,7 +49,8 @@ pub enum Part<'a> {
         /// What is behind it.
         text: &'a str,
     },
-    /// The name of a file or a command, as the server gives it. It need not be a [`FileName`](super::FileName).
+    /// The name of a file or a command, as the server gives it. It need not be a
+    /// [`FileName`](super::FileName).
     Name(&'a str),
     /// How many bytes a file has.
     Size(u64),
@@ -114,8 +115,9 @@ impl Answers {
         Self { continuation, stage: Stage::Status, text, ended: false, data }
     }
 
-    /// Takes bytes from the front of `input` until there is a part. Returns how many were taken, and the part if
-    /// there is one; without one, all of `input` was taken. To be called until there is none, or [`Part::End`].
+    /// Takes bytes from the front of `input` until there is a part. Returns how many were taken,
+    /// and the part if there is one; without one, all of `input` was taken. To be called until
+    /// there is none, or [`Part::End`].
     ///
     /// # Errors
     /// [`ReplyError`]; nothing more can be read of the stream.
@@ -251,7 +253,8 @@ impl Answers {
         Ok((end + taken, part))
     }
 
-    /// Decodes the first `whole` characters; returns how many bytes of the slice are still to come behind them.
+    /// Decodes the first `whole` characters; returns how many bytes of the slice are still to come
+    /// behind them.
     fn decode(&mut self, whole: usize, left: u64) -> Result<u64, ReplyError> {
         self.data.clear();
         let decoded = STANDARD.decode_vec(&self.text[..whole], &mut self.data);

@@ -1,5 +1,5 @@
-//! Finds the commands in bytes that arrive in pieces of any size. Keeps of a line only what its meaning
-//! depends on, so that one of megabytes takes no more memory than one of a few bytes.
+//! Finds the commands in bytes that arrive in pieces of any size. Keeps of a line only what its
+//! meaning depends on, so that one of megabytes takes no more memory than one of a few bytes.
 //!
 //! ```text
 //! | word | SP | word | SP | … | CR LF |     of a word: its first bytes, and whether it is a name or a number
@@ -26,15 +26,17 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// At the beginning of a stream. A command of more than `bytes_max` bytes, its line end not counted, is refused.
+    /// At the beginning of a stream. A command of more than `bytes_max` bytes, its line end not
+    /// counted, is refused.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         Self { bytes_max, line: Line::default(), ended: false }
     }
 
-    /// Takes bytes from the front of `input` up to the end of a command. Returns how many were taken, and the command, or
-    /// why it is none; without either, all of `input` was taken. To be called until there is none, and no more after a
-    /// status that [closes](Status::closes): what is wrong with a line shows at its first wrong byte.
+    /// Takes bytes from the front of `input` up to the end of a command. Returns how many were
+    /// taken, and the command, or why it is none; without either, all of `input` was taken. To be
+    /// called until there is none, and no more after a status that [closes](Status::closes): what
+    /// is wrong with a line shows at its first wrong byte.
     pub fn next(&mut self, input: &[u8]) -> (usize, Option<Result<Command<'_>, Status>>) {
         if std::mem::take(&mut self.ended) {
             self.line.clear();
@@ -84,7 +86,8 @@ struct Word {
     kept: String,
     /// Whether a name may hold all of its bytes.
     is_name: bool,
-    /// Its value, if all of its bytes are digits. No file is as long as the largest, which also stands for all above it.
+    /// Its value, if all of its bytes are digits. No file is as long as the largest, which also
+    /// stands for all above it.
     number: Option<u64>,
 }
 

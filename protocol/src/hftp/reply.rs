@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Form, Status};
 
-/// Bytes that are encoded as a whole number of characters: pieces of a multiple of it can be encoded one by
-/// one, all but the last.
+/// Bytes that are encoded as a whole number of characters: pieces of a multiple of it can be
+/// encoded one by one, all but the last.
 pub const BASE64_GROUP_SIZE: usize = 3;
 
 /// How many characters stand for such a group.
@@ -56,7 +56,8 @@ impl Reply<'_> {
     }
 }
 
-/// Appends bytes as base64: the standard alphabet, padded where their number is no multiple of [`BASE64_GROUP_SIZE`].
+/// Appends bytes as base64: the standard alphabet, padded where their number is no multiple of
+/// [`BASE64_GROUP_SIZE`].
 pub fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + BASE64_QUAD_SIZE * bytes.len().div_ceil(BASE64_GROUP_SIZE), 0);

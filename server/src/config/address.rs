@@ -10,6 +10,8 @@ use super::sources::Sources;
 pub const PORT_DEFAULT: u16 = 12345;
 /// The port of the text dialect where nothing names one.
 pub const TEXT_PORT_DEFAULT: u16 = 12346;
+/// The port of the file service where nothing names one.
+pub const FILES_PORT_DEFAULT: u16 = 19500;
 /// Nobody else is let in unless that is asked for.
 const HOST_DEFAULT: &str = "127.0.0.1";
 
@@ -25,7 +27,7 @@ pub(super) fn listen_text(typed: Option<&str>) -> anyhow::Result<Option<SocketAd
 }
 
 /// The address that a flag means, where `port` stands for one that is left out.
-fn resolve(flag: &str, text: &str, port: u16) -> anyhow::Result<SocketAddr> {
+pub(super) fn resolve(flag: &str, text: &str, port: u16) -> anyhow::Result<SocketAddr> {
     let resolve = || {
         let (host, port) = split_host(text, port)?;
         ensure!(!host.is_empty(), "no host");
@@ -59,6 +61,6 @@ fn split_host(text: &str, port: u16) -> anyhow::Result<(&str, u16)> {
     }
 }
 
-fn parse_port(text: &str) -> anyhow::Result<u16> {
+pub(super) fn parse_port(text: &str) -> anyhow::Result<u16> {
     text.parse().ok().context("not a port, 0 to 65535")
 }

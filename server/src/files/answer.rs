@@ -1,5 +1,5 @@
-//! The answer to one command: bytes, as many as there is room for, from memory or from the disk. Knows no session
-//! and no thread, so that whoever may do a step does it.
+//! The answer to one command: bytes, as many as there is room for, from memory or from the disk.
+//! Knows no session and no thread, so that whoever may do a step does it.
 
 use std::io::{self, ErrorKind};
 
@@ -51,7 +51,8 @@ pub(super) enum Step {
     More(Answer),
     /// Memory does not hold the rest.
     Missing(Answer),
-    /// The answer cannot be given: what may still be said was said, and the connection ends with it.
+    /// The answer cannot be given: what may still be said was said, and the connection ends with
+    /// it.
     Failed(String),
 }
 
@@ -110,7 +111,8 @@ impl Answer {
         }
     }
 
-    /// Says what may still be said: once a slice has begun, whatever came would be taken for its bytes.
+    /// Says what may still be said: once a slice has begun, whatever came would be taken for its
+    /// bytes.
     fn fail(self, error: &io::Error, out: &mut Vec<u8>) -> Step {
         let name = match &self {
             Self::Slice(slice) if slice.begun => {
@@ -211,8 +213,8 @@ impl Slice {
         Ok(Filled::Whole)
     }
 
-    /// Makes room for what will be appended. It grows as any vector does, but not over what a thread keeps of an output
-    /// buffer.
+    /// Makes room for what will be appended. It grows as any vector does, but not over what a
+    /// thread keeps of an output buffer.
     fn reserve(&self, means: &Means<'_>, out: &mut Vec<u8>) {
         let left = usize::try_from(self.size - self.sent).unwrap_or(usize::MAX);
         let left = match self.form {

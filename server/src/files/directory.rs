@@ -1,7 +1,8 @@
 //! Where the files are: looked up by name, opened, read. Knows no command and no reply.
 //!
-//! Only regular files are found, and only by the names that HFTP has. No name leads out of the directory: none holds
-//! a separator, and whatever is no regular file itself, be it `..` or a link, is looked at and not followed.
+//! Only regular files are found, and only by the names that HFTP has. No name leads out of the
+//! directory: none holds a separator, and whatever is no regular file itself, be it `..` or a link,
+//! is looked at and not followed.
 
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
@@ -164,7 +165,8 @@ fn find(directory: &OwnedFd, name: &str, flags: OFlags, reach: Reach) -> io::Res
     })
 }
 
-/// From memory only what is found there is an answer; what is missing or refused somebody has to look at who may wait.
+/// From memory only what is found there is an answer; what is missing or refused somebody has to
+/// look at who may wait.
 fn open_at(at: impl AsFd, path: &Path, flags: OFlags, reach: Reach) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC;
     match reach {

@@ -1,5 +1,5 @@
-//! The threads that wait for the disk, so that no connection's thread does. Knows no session: what it found lies in
-//! a place that the session looks into when it is woken.
+//! The threads that wait for the disk, so that no connection's thread does. Knows no session: what
+//! it found lies in a place that the session looks into when it is woken.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +11,8 @@ use super::answer::{Answer, Means, Step};
 use super::directory::{Folder, Reach};
 use crate::session::Mailbox;
 
-/// A few threads for all connections. One connection waits for at most one answer, so no more answers wait for a
-/// reader than there are connections.
+/// A few threads for all connections. One connection waits for at most one answer, so no more
+/// answers wait for a reader than there are connections.
 pub(super) struct Readers {
     pool: ThreadPool,
     folder: Arc<dyn Folder>,
@@ -46,7 +46,8 @@ impl Readers {
         answer.step(&self.means(Reach::Memory, output_bytes_max), out)
     }
 
-    /// Has a reader do it. `mailbox` is told when it is there. Until a reader begins it takes no buffer.
+    /// Has a reader do it. `mailbox` is told when it is there. Until a reader begins it takes no
+    /// buffer.
     pub(super) fn send(self: &Arc<Self>, answer: Answer, mailbox: Mailbox) -> Errand {
         let place = Arc::new(Mutex::new(None));
         let (readers, wanted) = (Arc::clone(self), Arc::downgrade(&place));
@@ -83,6 +84,6 @@ impl Errand {
     }
 }
 
-/// What a reader brings of a slice at once. Waking threads costs more than copying, so it is more than is taken
-/// from memory at once.
+/// What a reader brings of a slice at once. Waking threads costs more than copying, so it is more
+/// than is taken from memory at once.
 const FETCHED_BYTES_MAX: usize = 256 << 10;

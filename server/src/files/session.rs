@@ -1,8 +1,9 @@
 //! One connection of a client that fetches files. Knows no socket, no clock and no file.
 //!
-//! Commands are answered one by one, in the order in which they came, as far as there is room in the output; then the
-//! session holds until that has left. An answer that memory does not suffice for is a reader's, and the session
-//! holds until it is woken. So a connection has at most one input, one output and one reader's errand in memory.
+//! Commands are answered one by one, in the order in which they came, as far as there is room in
+//! the output; then the session holds until that has left. An answer that memory does not suffice
+//! for is a reader's, and the session holds until it is woken. So a connection has at most one
+//! input, one output and one reader's errand in memory.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -231,6 +232,6 @@ fn log_command(ip: IpAddr, command: &Result<Command<'_>, Status>) {
     }
 }
 
-/// Output over which no more is looked up. With what may go over it, it is what a thread keeps of an output buffer,
-/// so a slice that memory holds allocates nothing.
+/// Output over which no more is looked up. With what may go over it, it is what a thread keeps of
+/// an output buffer, so a slice that memory holds allocates nothing.
 const OUTPUT_BYTES_MAX: usize = (64 << 10) - 256;

@@ -56,8 +56,8 @@ pub(crate) enum Call<'a> {
 
 type Judge = dyn Fn(Call<'_>, Reach) -> io::Result<usize> + Send + Sync;
 
-/// A folder whose every file has `size` bytes, all of them zero. `judge` is asked at each call, and says how many bytes
-/// are read where some are.
+/// A folder whose every file has `size` bytes, all of them zero. `judge` is asked at each call, and
+/// says how many bytes are read where some are.
 #[derive(Clone)]
 pub(crate) struct Scripted {
     pub(crate) size: u64,

@@ -7,8 +7,7 @@ use crate::gate::Gate;
 use crate::rig::{Client, FILES, directory, service, take_log_lines};
 
 #[test]
-fn a_deadline_runs_from_a_commands_first_byte_and_between_commands_and_never_while_an_answer_is_owed()
- {
+fn a_deadline_runs_within_a_command_and_between_two_and_never_while_an_answer_is_owed() {
     let gate = Gate::default();
     let limits = FilesLimits::default();
     let mut client = Client::new(&service(gated(&gate)));

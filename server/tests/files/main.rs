@@ -1,5 +1,5 @@
-//! What the file service answers, and what it holds meanwhile. Without network: each turn is the test's; only the
-//! readers are threads.
+//! What the file service answers, and what it holds meanwhile. Without network: each turn is the
+//! test's; only the readers are threads.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! A session of the file service, what its connection would keep, and the files it serves. Knows no socket.
+//! A session of the file service, what its connection would keep, and the files it serves. Knows no
+//! socket.
 
 use std::cell::RefCell;
 use std::path::Path;
