@@ -134,7 +134,7 @@ pub struct EchoArgs {
 /// Options of `files`. The short ones are those of deployed scripts.
 #[derive(Debug, Clone, Args)]
 pub struct FilesArgs {
-    /// Where clients connect: HOST[:PORT], instead of --address and --port
+    /// Where clients connect: HOST[:PORT], instead of address and port
     #[arg(long, value_name = "HOST[:PORT]", conflicts_with_all = ["address", "port"])]
     pub listen: Option<String>,
     /// The address to listen on [default: 0.0.0.0, all of this machine's]
@@ -143,8 +143,8 @@ pub struct FilesArgs {
     /// The port to listen on; 0 takes a free one [default: 19500]
     #[arg(short, long, value_name = "PORT")]
     pub port: Option<String>,
-    /// The directory whose files are served, also called --dir; made when missing
-    #[arg(short, long, alias = "dir", value_name = "DIR", default_value = "testdata")]
+    /// The directory whose files are served; made when missing
+    #[arg(short, long, visible_alias = "dir", value_name = "DIR", default_value = "testdata")]
     pub datadir: PathBuf,
     /// Without a command, while nothing is owed
     #[arg(long, value_name = "TIME", default_value = "10m")]

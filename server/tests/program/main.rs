@@ -19,6 +19,7 @@ mod crowd;
 mod deployed;
 mod disk_failure;
 mod echo;
+mod files;
 mod full_disk;
 mod life;
 mod limits;
