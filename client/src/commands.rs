@@ -131,7 +131,7 @@ fn serve_file(config: &AgencyConfig, ending: &Ending) -> anyhow::Result<()> {
             let mut session = Session::new(terms, batches(config, &name, file));
             connect::converse(&config.client.office, &mut session, ending, watch)?;
         }
-        Dialect::Text => bring_file(config, &name, file, ending, watch)?,
+        Dialect::Text => bring_file(config, &name, &file, ending, watch)?,
     }
     bar.finish_and_clear();
     Ok(())
@@ -147,7 +147,7 @@ fn batches(config: &AgencyConfig, name: &str, file: File) -> Batches<BufReader<F
 fn bring_file(
     config: &AgencyConfig,
     name: &str,
-    file: File,
+    mut file: &File,
     ending: &Ending,
     watch: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<()> {
@@ -156,15 +156,15 @@ fn bring_file(
         Batches::new(source, config.limits.clone())
     };
     let mut bets = 0;
-    for batch in batches(&file) {
+    for batch in batches(file) {
         bets += u64::from(batch.context("nothing was sent")?.bets);
     }
     ensure!(
         bets > 0,
         "{name} has no bets, and without one the text dialect cannot say that an agency is ready"
     );
-    (&file).rewind().with_context(|| format!("reading {name} again"))?;
-    let mut work = Text::new(config.client.id, name, batches(&file));
+    file.rewind().with_context(|| format!("reading {name} again"))?;
+    let mut work = Text::new(config.client.id, name, batches(file));
     Ok(connect::converse_in_text(&config.client.office, &mut work, ending, watch)?)
 }
 

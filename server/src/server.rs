@@ -75,12 +75,12 @@ impl Sockets {
     }
 
     /// Each with the service of those who connect to it; the lottery comes first.
-    fn serve(self, office: Arc<Office>, config: &Config) -> Vec<Listener> {
+    fn serve(self, office: &Arc<Office>, config: &Config) -> Vec<Listener> {
         let Self { lottery, text } = self;
-        let service = Arc::new(Lottery::new(Arc::clone(&office), config.session));
+        let service = Arc::new(Lottery::new(Arc::clone(office), config.session));
         let mut listeners = vec![Listener { socket: lottery, service }];
         if let Some(socket) = text {
-            let service = Arc::new(TextLottery::new(Arc::clone(&office), config.session));
+            let service = Arc::new(TextLottery::new(Arc::clone(office), config.session));
             listeners.push(Listener { socket, service });
         }
         listeners
@@ -161,7 +161,7 @@ impl Central {
 
     fn serve(self, config: &Config, sockets: Sockets, life: &Lifecycle) -> Result<(), Failure> {
         let Self { office, ledger, mut committer, mut preparer, drawer, alarm } = self;
-        let listeners = sockets.serve(office, config);
+        let listeners = sockets.serve(&office, config);
         let mut crew = Crew::new(life);
         let pace = config.pace;
         crew.start("committer", move || Ok(committer.run(&pace)?));
