@@ -17,7 +17,7 @@ mod frame;
 mod reply;
 
 pub use batch::{BODY_LENGTH_MAX, bets_announced, body_of, can_travel, text_of};
-pub use frame::{Decoder, FRAME_LENGTH_MAX, LENGTH_SIZE, encode};
+pub use frame::{Decoder, FRAME_LENGTH_MAX, encode};
 pub use reply::{Reply, Told};
 
 /// The frame that begins a connection which brings bets.

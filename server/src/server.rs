@@ -83,12 +83,12 @@ impl Sockets {
     }
 
     /// Each with the service of those who connect to it; the lottery comes first.
-    fn serve(self, office: Arc<Office>, config: &Config) -> Result<Vec<Listener>, Failure> {
+    fn serve(self, office: &Arc<Office>, config: &Config) -> Result<Vec<Listener>, Failure> {
         let Self { lottery, text, files } = self;
-        let service = Arc::new(Lottery::new(Arc::clone(&office), config.session));
+        let service = Arc::new(Lottery::new(Arc::clone(office), config.session));
         let mut listeners = vec![Listener { socket: lottery, service }];
         if let Some(socket) = text {
-            let service = Arc::new(TextLottery::new(Arc::clone(&office), config.session));
+            let service = Arc::new(TextLottery::new(Arc::clone(office), config.session));
             listeners.push(Listener { socket, service });
         }
         if let Some((socket, service)) = files.zip(config.files.as_ref()) {
@@ -183,7 +183,7 @@ impl Central {
 
     fn serve(self, config: &Config, sockets: Sockets, life: &Lifecycle) -> Result<(), Failure> {
         let Self { office, ledger, mut committer, mut preparer, drawer, alarm } = self;
-        let listeners = sockets.serve(office, config)?;
+        let listeners = sockets.serve(&office, config)?;
         let mut crew = Crew::new(life);
         let pace = config.pace;
         crew.start("committer", move || Ok(committer.run(&pace)?));

@@ -7,7 +7,7 @@
 use byteorder::{BigEndian, ByteOrder};
 
 /// Bytes before a frame's text.
-pub const LENGTH_SIZE: usize = 2;
+const LENGTH_SIZE: usize = 2;
 /// The longest text of a frame, in bytes: more its length cannot say.
 pub const FRAME_LENGTH_MAX: usize = u16::MAX as usize;
 /// A decoder gives back its buffer when it is empty and larger than this.

@@ -238,7 +238,7 @@ fn what_comes_behind_the_end_means_nothing() {
 
 #[test]
 fn a_conversation_is_the_same_however_it_is_cut() {
-    let batches: Vec<String> = (1..=5).map(|n| text(1, &vec![n; 8])).collect();
+    let batches: Vec<String> = (1..=5).map(|n| text(1, &[n; 8])).collect();
     let sent = bring(&batches);
     for size in [1, 2, 3, 50, sent.len() - 1] {
         let mut central = Central::new(2);

@@ -29,6 +29,7 @@ mod options;
 mod repairing;
 mod shutdown;
 mod stdout;
+mod text;
 
 /// A test of each behaviour for each driver, which it is told by its name.
 macro_rules! for_every_driver {

@@ -59,8 +59,11 @@ impl Agency {
     pub(crate) fn new(number: u32, chance: &mut Chance) -> Self {
         Self {
             number,
-            speaks: [Speaks::Base, Speaks::Text, Speaks::Sessions, Speaks::Sessions]
-                [chance.below(4)],
+            speaks: match chance.below(5) {
+                0 | 1 => Speaks::Base,
+                2 => Speaks::Text,
+                _ => Speaks::Sessions,
+            },
             window: 1 + chance.below(6),
             twice: chance.below(30),
             line: None,
