@@ -1,21 +1,21 @@
 //! The commands of the program: from what was typed to an exit code.
 
 use std::io::{self, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use crate::args::{
-    Cli, Command, EchoArgs, ExportArgs, FilesArgs, HealthArgs, RepairArgs, ServeArgs, VerifyArgs,
+    Cli, Command, EchoArgs, ExportArgs, FilesArgs, RepairArgs, ServeArgs, VerifyArgs,
 };
 use crate::audit::{self, Given};
 use crate::config::{Config, Connections, EchoConfig, FilesConfig, HealthConfig};
 use crate::failure::Failure;
 use crate::lifecycle::Lifecycle;
 use crate::server::Sockets;
-use crate::{log, server, signals};
+use crate::{health, log, server, signals};
 
 /// Does what was asked; a failure is told on stderr.
 #[must_use]
@@ -24,7 +24,9 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve(&args),
         Command::Files(args) => files(&args),
         Command::Echo(args) => echo(&args),
-        Command::Health(args) => health(&args),
+        Command::Health(args) => HealthConfig::new(&args, environment)
+            .map_err(Failure::Usage)
+            .and_then(|config| health::ask(&config)),
         Command::Export(args) => export(&args),
         Command::Verify(args) => verify(&args),
         Command::Repair(args) => repair(&args),
@@ -87,14 +89,6 @@ fn live(
     }
     log::finish();
     served
-}
-
-/// A connection that says nothing: the server takes it, and logs nothing of it.
-fn health(args: &HealthArgs) -> Result<(), Failure> {
-    let config = HealthConfig::new(args, environment).map_err(Failure::Usage)?;
-    let connected = TcpStream::connect_timeout(&config.address, config.time_max);
-    let connected = connected.with_context(|| format!("connecting to {}", config.address));
-    connected.map(drop).map_err(Failure::Setup)
 }
 
 fn environment(name: &str) -> Option<String> {

@@ -88,7 +88,8 @@ impl Session for TextSession {
             Input::Bytes(bytes) => self.take(bytes),
             Input::Mail(Mail::News) | Input::Drained => self.take(&[]),
             Input::Eof => self.ended = true,
-            Input::Mail(Mail::Shutdown) => self.stopping = true,
+            // One that holds is told again behind what had arrived.
+            Input::Mail(Mail::Shutdown) => self.stopping = !self.holds_bytes,
             Input::Deadline => {
                 self.intake.asker.log_time_out(self.late());
                 return Flow::Close;
@@ -98,8 +99,7 @@ impl Session for TextSession {
             Some(last) if last.pay(self.intake.asker.office(), out) => Flow::Close,
             Some(_) => Flow::Continue,
             None if self.holds_bytes => Flow::Hold,
-            // One that held when it was told of the stop gets what had arrived behind that.
-            None if self.ended || self.stopping && self.intake.is_synced() => Flow::Close,
+            None if self.ended || self.stopping => Flow::Close,
             None => Flow::Continue,
         }
     }
@@ -165,12 +165,6 @@ impl Intake {
             self.unsynced.pop_front();
         }
         self.unsynced.len() < unsynced_max && self.asker.is_admitted()
-    }
-
-    /// Whether all that it has brought is on disk. If not, there will be news.
-    fn is_synced(&self) -> bool {
-        let durable = self.asker.office().ledger().durable();
-        self.unsynced.back().is_none_or(|&position| position <= durable)
     }
 
     /// Does what a frame asks. Returns how the connection ends if it ends with that.

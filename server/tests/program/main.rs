@@ -8,6 +8,7 @@
 )]
 
 mod inputs;
+mod lines;
 mod office;
 mod process;
 mod wire;
