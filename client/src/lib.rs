@@ -7,6 +7,7 @@
 //! source    CSV -> bets, with line numbers          batches   how a file is cut
 //! dialogue  what a conversation is, sans-IO         agency    sessions: exactly once, resumes
 //! bet       a single one, opcode 1                  base      opcodes 1 to 8: for older offices
+//! text      the text dialect, for offices that listen for it
 //! echo      messages that have to come back         probe     whether a server is there, and right
 //! connect   an agency's socket and clock            generate  sample files
 //! load      many agencies at once, and how fast     load/sockets  their sockets
@@ -31,6 +32,7 @@ pub mod base;
 pub mod bet;
 pub mod echo;
 pub mod probe;
+pub mod text;
 
 pub mod connect;
 

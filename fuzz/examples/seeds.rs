@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{env, fs, io};
 
-use bolillero_fuzz::{ledger, office, source, wire};
+use bolillero_fuzz::{hftp, ledger, office, source, wire};
 use bolillero_protocol::bet::{Bets, Number, batch_of_one};
 use bolillero_protocol::chain::BodyHash;
 use bolillero_protocol::message::{DrawId, Request};
@@ -31,17 +31,21 @@ mod vectors;
 const SEED_SIZE_MAX: usize = 4096;
 
 type Check = fn(&[u8]);
-const TARGETS: [(&str, Check); 10] = [
+const TARGETS: [(&str, Check); 12] = [
     ("packet", wire::packet),
     ("batch", wire::batch),
     ("request", wire::request),
     ("reply", wire::reply),
     ("hello", wire::hello),
+    ("text", wire::text),
+    ("text_session", office::text_session),
     ("session", office::session),
     ("segment", ledger::segment),
     ("damage", ledger::damage),
     ("replay", office::replay),
     ("source", source::source),
+    ("hftp_commands", hftp::commands),
+    ("hftp_reply", hftp::reply),
 ];
 
 /// Seeds by the name of their target.
@@ -60,6 +64,8 @@ fn main() -> io::Result<()> {
     for file in ["base.txt", "sessions.txt", "bad.txt"] {
         add_packets(&mut seeds, file);
     }
+    add_text(&mut seeds);
+    add_files(&mut seeds);
     add_bodies(&mut seeds);
     add_conversation(&mut seeds);
     add_ledger(&mut seeds);
@@ -99,6 +105,27 @@ fn add_packets(seeds: &mut Seeds, file: &str) {
             _ => {}
         }
     }
+}
+
+fn add_text(seeds: &mut Seeds) {
+    for vector in packets("text.txt").into_iter().filter(|vector| vector.from == Sender::Agency) {
+        seeds.add("text", &[&[3], &vector.bytes]);
+        seeds.add("text_session", &[&[3], &vector.bytes]);
+    }
+}
+
+/// Each command alone, all of them in one go, and each reply as that to a slice of five bytes.
+fn add_files(seeds: &mut Seeds) {
+    let mut all = vec![40];
+    for block in blocks("hftp.txt") {
+        let command = bytes(&block["command"]);
+        seeds.add("hftp_commands", &[&[3], &command]);
+        if !block.contains_key("closes") {
+            all.extend_from_slice(&command);
+        }
+        seeds.add("hftp_reply", &[&[5], &bytes(&block["reply"])]);
+    }
+    seeds.add("hftp_commands", &[&all]);
 }
 
 fn add_bodies(seeds: &mut Seeds) {

@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use crate::args::{Cli, Command, EchoArgs, ExportArgs, RepairArgs, ServeArgs, VerifyArgs};
+use crate::args::{
+    Cli, Command, EchoArgs, ExportArgs, FilesArgs, RepairArgs, ServeArgs, VerifyArgs,
+};
 use crate::audit::{self, Given};
-use crate::config::{Config, Connections, EchoConfig, HealthConfig};
+use crate::config::{Config, Connections, EchoConfig, FilesConfig, HealthConfig};
 use crate::failure::Failure;
 use crate::lifecycle::Lifecycle;
+use crate::server::Sockets;
 use crate::{health, log, server, signals};
 
 /// Does what was asked; a failure is told on stderr.
@@ -19,6 +22,7 @@ use crate::{health, log, server, signals};
 pub fn execute(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve(&args),
+        Command::Files(args) => files(&args),
         Command::Echo(args) => echo(&args),
         Command::Health(args) => HealthConfig::new(&args, environment)
             .map_err(Failure::Usage)
@@ -40,9 +44,20 @@ pub fn execute(cli: Cli) -> ExitCode {
 fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let config = Config::new(args, environment).map_err(Failure::Usage)?;
     live(&config.connections, config.listen, |life| {
-        let socket = server::bind(config.listen, config.connections.backlog)?;
-        server::run(&config, socket, life)
+        server::run(&config, Sockets::bind(&config)?, life)
     })
+}
+
+fn files(args: &FilesArgs) -> Result<(), Failure> {
+    let FilesConfig { service, connections } =
+        FilesConfig::new(args, environment).map_err(Failure::Usage)?;
+    let socket = server::bind(service.listen, connections.backlog)?;
+    let address = socket.local_addr().context("asking for the address").map_err(Failure::Setup)?;
+    let files = server::files_of(&service)?;
+    // Deployed scripts wait for this line. Where stdout is closed nobody waits.
+    let (directory, host, port) = (service.directory.display(), address.ip(), address.port());
+    let _ = writeln!(io::stdout(), "Serving {directory} on {host}:{port}.");
+    live(&connections, address, |life| server::run_alone(files, &connections, socket, life))
 }
 
 fn echo(args: &EchoArgs) -> Result<(), Failure> {

@@ -108,7 +108,7 @@ pub struct Connection {
     held: bool,
     /// How many of the bytes that had arrived when the server stopped are not yet read.
     arrived: Option<u64>,
-    shutdown_told: bool,
+    stop: Stop,
     /// How many bytes of the peer were thrown away since the session closed.
     discarded: usize,
     wait: Option<Clock>,
@@ -126,6 +126,15 @@ enum Stage {
     Lingering {
         until: Instant,
     },
+}
+
+/// What the session knows of the server's stop. It only ever moves down this list.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    Untold,
+    /// It was told, and what had arrived is still to be handed in.
+    ToldWhileHeld,
+    Told,
 }
 
 struct Clock {
@@ -163,7 +172,7 @@ impl Connection {
             eof: false,
             held: false,
             arrived: None,
-            shutdown_told: false,
+            stop: Stop::Untold,
             discarded: 0,
             wait: None,
             output_until: None,
@@ -253,6 +262,8 @@ impl Connection {
                     break;
                 }
             }
+            // What has left may have been what it held for.
+            self.tell_shutdown();
             self.shut_when_flushed(means)?;
             if !self.can_read(means.limits) && !self.can_write() {
                 // What cannot be read from a broken socket now never will be of use.
@@ -364,12 +375,16 @@ impl Connection {
     }
 
     /// A session that holds is told before it gets what had arrived: it may hold until the server
-    /// stops.
+    /// stops. Where it goes on after all it is told again, behind what had arrived.
     fn tell_shutdown(&mut self) {
         let read = self.arrived == Some(0) || self.eof;
-        let due = self.arrived.is_some() && (read || self.held);
-        if due && !self.shutdown_told {
-            self.shutdown_told = true;
+        let due = match self.arrived {
+            Some(_) if self.held => Stop::ToldWhileHeld,
+            Some(_) if read => Stop::Told,
+            _ => return,
+        };
+        if self.stop < due {
+            self.stop = due;
             self.hand_in(Input::Mail(Mail::Shutdown));
         }
     }

@@ -4,6 +4,7 @@
 //! args -> config -> server::run          from what was typed to a server's whole life
 //! driver -> conn -> session              sockets are driven, turned, and left behind: sessions have none
 //! lottery::session -> lottery::Office    an agency asks, the office knows the state
+//! files                                  what is published, by name
 //! ledger -> ledger::committer -> disk    records gather, one sync makes them durable, answers leave
 //! ```
 
@@ -26,6 +27,7 @@ pub mod limits;
 pub mod conn;
 pub mod driver;
 pub mod echo;
+pub mod files;
 
 pub mod lottery;
 pub mod ledger;

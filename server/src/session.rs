@@ -30,8 +30,8 @@ pub enum Mail {
     /// Something this session waits for may have happened.
     News,
     /// The server stops: all bytes that had arrived were handed in, finish those and close. A
-    /// session that holds is told at once, and gets what had arrived when it goes on. Later bytes
-    /// never come.
+    /// session that holds is told at once, gets what had arrived when it goes on, and is told again
+    /// behind it. Later bytes never come.
     Shutdown,
 }
 
@@ -74,6 +74,11 @@ pub trait Service: Send + Sync {
 
     /// A session for a new connection. `mailbox` wakes it from any thread.
     fn open(&self, peer: Peer, mailbox: Mailbox) -> Box<dyn Session>;
+
+    /// How many descriptors a session may hold beside its socket.
+    fn descriptors_each(&self) -> usize {
+        0
+    }
 
     /// What a newcomer is told when there is no room, before it is closed.
     fn busy(&self) -> &[u8];

@@ -81,8 +81,12 @@ fn sessions_and_the_state_see_no_clock_thread_or_file() {
         "lottery/session.rs",
         "lottery/ask.rs",
         "lottery/owed.rs",
+        "lottery/text.rs",
         "lottery/state.rs",
         "echo.rs",
+        "files.rs",
+        "files/session.rs",
+        "files/answer.rs",
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
         let code = code_of(&fs::read_to_string(&path).unwrap());
@@ -99,6 +103,15 @@ fn only_the_log_asks_what_time_it_is() {
     for folder in ["protocol/src", "server/src", "client/src"] {
         check(folder, &wall_clocks, &["/log.rs"]);
     }
+}
+
+#[test]
+fn only_the_directory_touches_the_files_that_are_served() {
+    check("server/src/files", &FILES, &["/directory.rs"]);
+    check("server/src/files", &["rustix", "OwnedFd"], &["/directory.rs"]);
+    check("server/src/files", &SOCKETS, &[]);
+    // From memory everybody may ask, and of the disk only readers.
+    check("server/src/files", &["Reach::Disk"], &["/directory.rs", "/reader.rs"]);
 }
 
 #[test]

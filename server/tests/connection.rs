@@ -255,7 +255,7 @@ fn what_had_arrived_is_handed_in_before_the_stop_and_nothing_after_it() {
 }
 
 #[test]
-fn a_session_that_holds_is_told_of_the_stop_at_once_and_then_gets_what_had_arrived() {
+fn a_session_that_holds_is_told_of_the_stop_at_once_and_again_behind_what_had_arrived() {
     let mut rig = Rig::new(|given, _| match given {
         Given::Bytes(1) | Given::Stop => Flow::Hold,
         _ => Flow::Continue,
@@ -265,7 +265,37 @@ fn a_session_that_holds_is_told_of_the_stop_at_once_and_then_gets_what_had_arriv
     rig.send(&[0; 20]);
     let _ = rig.turn(Causes::SHUTDOWN);
     let _ = rig.turn(Causes::MAIL);
-    assert_eq!(rig.given(), [Given::Bytes(1), Given::Stop, Given::News, Given::Bytes(20)]);
+    let told = [Given::Bytes(1), Given::Stop, Given::News, Given::Bytes(20), Given::Stop];
+    assert_eq!(rig.given(), told);
+    let _ = rig.turn(Causes::MAIL);
+    assert_eq!(rig.given(), [Given::News], "nothing is left to be told");
+}
+
+#[test]
+fn a_session_that_held_for_its_output_is_told_again_when_that_has_left() {
+    let mut rig = Rig::new(|given, out| match given {
+        Given::Bytes(_) => {
+            out.resize(32 << 20, b'x');
+            Flow::Hold
+        }
+        Given::Stop => Flow::Hold,
+        _ => Flow::Continue,
+    });
+    rig.send(&[0; 1]);
+    let _ = rig.turn(Causes::READABLE);
+    let _ = rig.turn(Causes::SHUTDOWN);
+    assert_eq!(rig.given(), [Given::Bytes(1), Given::Stop]);
+    let mut client = rig.client.try_clone().unwrap();
+    let reader = std::thread::spawn(move || client.read_exact(&mut vec![0; 32 << 20]).unwrap());
+    let mut turn = rig.turn(Causes::WRITABLE);
+    while turn == Turn::Again || rig.connection.waits_to_write() {
+        if turn == Turn::Idle {
+            rig.wait_for(PollFlags::OUT);
+        }
+        turn = rig.turn(Causes::WRITABLE);
+    }
+    assert_eq!(rig.given(), [Given::Drained, Given::Stop]);
+    reader.join().unwrap();
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod network;
 mod options;
 mod probe;
 mod stopped;
+mod text;
 
 use std::path::Path;
 use std::process::Stdio;

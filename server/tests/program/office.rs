@@ -64,8 +64,7 @@ impl Office {
 
     /// Waits until it listens.
     pub(crate) fn listening(mut process: Process) -> Self {
-        let line = process.wait_for("action: listen");
-        let address = line.rsplit_once("address: ").unwrap().1.parse().unwrap();
+        let address = listens(&mut process, "lottery");
         Self { process, address }
     }
 
@@ -87,6 +86,13 @@ impl Office {
         assert!(ended.lines.last().unwrap().ends_with("action: exit | result: success"));
         ended
     }
+}
+
+/// Waits until a service listens; returns where. They are told in the order of their options.
+pub(crate) fn listens(process: &mut Process, service: &str) -> SocketAddr {
+    let line =
+        process.wait_for(&format!("action: listen | result: success | service: {service} |"));
+    field(&line, "address").parse().unwrap()
 }
 
 /// Keeps a port for servers that live one after another, so that neither another test nor the
