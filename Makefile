@@ -22,13 +22,19 @@ ROUNDS ?= 1000
 SECONDS ?= 60
 TARGETS ?=
 
+# Of the docker targets: what runs. `make docker-compose-up N=3` writes it anew, for three clients.
+COMPOSE_FILE = docker-compose-dev.yaml
+COMPOSE = docker compose -f $(COMPOSE_FILE)
+
 BIN = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help build run data test check crash simulate mutants fuzz bench bench-micro
+.PHONY: help build run data test check crash simulate mutants fuzz bench bench-micro \
+    docker-image docker-image-server docker-image-client docker-compose-up docker-compose-logs \
+    docker-compose-stop docker-compose-down test-container test-docker need-docker need-compose
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build both programs, optimised
 	cargo build --release --locked
@@ -49,7 +55,7 @@ crash: ## Kill the server under its agencies: make crash ROUNDS=1000, from SEED=
 check: ## Format, lints, documentation, licences
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	@if cargo deny --version >/dev/null 2>&1; then \
 	    cargo deny --locked check licenses bans sources; \
@@ -72,3 +78,46 @@ bench: build ## Measure beside small reference servers, in turns: target/bench/r
 
 bench-micro: ## Time each step of a bet's path beside the memory, also with the first file of DATA
 	BOLILLERO_DATASET='$(BOLILLERO_DATASET)' cargo bench -p bolillero-bench --locked --bench path
+
+docker-image: docker-image-server docker-image-client ## Build the images server:latest and client:latest
+
+docker-image-server: need-docker ## Build the image server:latest
+	docker build -f ./server/Dockerfile -t server:latest .
+
+docker-image-client: need-docker ## Build the image client:latest
+	docker build -f ./client/Dockerfile -t client:latest .
+
+docker-compose-up: need-compose docker-image ## Build the images, start server and clients: N=3 for three of them
+# Compose does not see that a mounted file has changed, so what runs is started anew. Other agencies are another draw, which the
+# ledger of the one before would refuse.
+ifeq ($(origin N),command line)
+	./generar-compose.sh $(COMPOSE_FILE) $(N)
+	@$(MAKE) --no-print-directory docker-compose-down
+else
+	@[ -f $(COMPOSE_FILE) ] || ./generar-compose.sh $(COMPOSE_FILE) 5
+	$(COMPOSE) stop
+endif
+	$(COMPOSE) up -d --build
+
+docker-compose-logs: need-compose ## Follow what server and clients log
+	$(COMPOSE) logs -f
+
+docker-compose-stop: need-compose ## Stop the containers, and keep them and what is stored
+	$(COMPOSE) stop
+
+docker-compose-down: need-compose ## Stop and remove the containers; only a ledger in a volume of your name stays
+	$(COMPOSE) stop -t 1
+	$(COMPOSE) rm --force --volumes
+	$(COMPOSE) down --remove-orphans
+
+test-container: need-docker ## Ask the lottery that runs in containers whether it serves, from inside its network
+	@scripts/probe-container.sh lottery
+
+test-docker: need-compose ## Every test of the images and of whole runs under docker
+	cargo test -p bolillero-acceptance --features docker --test docker --locked -- --test-threads=1
+
+need-docker:
+	@scripts/need-docker.sh
+
+need-compose:
+	@scripts/need-docker.sh compose

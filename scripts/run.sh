@@ -39,7 +39,7 @@ while [ -z "$address" ]; do
     [ "$tries" -lt 400 ] || fail "the server has not logged its address in 20 s" "$run/server.log"
     tries=$((tries + 1))
     sleep 0.05
-    address=$(sed -n 's/.*action: listen .*| address: \([^ ]*\).*/\1/p' "$run/server.log")
+    address=$(sed -n 's/.*action: listen .*| service: lottery | address: \([^ ]*\).*/\1/p' "$run/server.log")
 done
 
 echo "server at $address, $agencies agencies, bets from $data"

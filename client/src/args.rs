@@ -108,6 +108,9 @@ pub struct AgencyArgs {
     /// Speak opcodes 1 to 8 only, for offices without sessions; cannot resume after a kill
     #[arg(long)]
     pub base: bool,
+    /// Speak the text dialect, to an office that listens for it; cannot resume after a kill
+    #[arg(long, conflicts_with_all = ["base", "draw"])]
+    pub text: bool,
     /// The draw to take part in, 16 hex digits; the office refuses if it holds another
     /// [default: whichever it holds]
     #[arg(long, value_name = "ID")]

@@ -1,11 +1,11 @@
 //! The commands of the program: from what was typed to an outcome.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Seek as _};
 use std::thread;
 
 use ::log::LevelFilter;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use bolillero_protocol::log_line;
 
 use crate::agency::{Session, Terms};
@@ -17,9 +17,10 @@ use crate::config::{
     AgencyConfig, BetConfig, Dialect, EchoConfig, Environment, FilesConfig, GenerateConfig,
     LoadConfig, LogLevel, ProbeConfig, UsageError,
 };
-use crate::dialogue::{Dialogue, Stop};
+use crate::dialogue::{Progress, Stop};
 use crate::ending::Ending;
 use crate::source::Source;
+use crate::text::Text;
 use crate::{connect, echo, files, generate, load, log, probe, progress, signals};
 
 /// The program: what was typed, done.
@@ -132,34 +133,56 @@ fn end(ending: &Ending) {
 }
 
 fn serve_file(config: &AgencyConfig, ending: &Ending) -> anyhow::Result<()> {
-    let name = config.bets.display().to_string();
+    let (id, name) = (config.client.id, config.bets.display().to_string());
     let file = File::open(&config.bets).with_context(|| format!("reading {name}"))?;
     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-    let source = Source::new(BufReader::new(file), &name, config.client.id);
-    let batches = Batches::new(source, config.limits.clone());
+    let bar = progress::bytes_of_file(bytes);
+    let watch: &mut dyn FnMut(Progress) = &mut |progress| bar.set_position(progress.bytes);
     match config.dialect {
         Dialect::Base => {
-            converse(config, ending, &mut Base::new(config.client.id, &name, batches), bytes)
+            let mut base = Base::new(id, &name, batches(config, &name, file));
+            connect::converse(&config.client.office, &mut base, ending, watch)?;
         }
         Dialect::Session => {
-            let terms =
-                Terms { agency: config.client.id, window: config.window, draw: config.draw };
-            converse(config, ending, &mut Session::new(terms, batches), bytes)
+            let terms = Terms { agency: id, window: config.window, draw: config.draw };
+            let mut session = Session::new(terms, batches(config, &name, file));
+            connect::converse(&config.client.office, &mut session, ending, watch)?;
         }
+        Dialect::Text => bring_file(config, &name, &file, ending, watch)?,
     }
-}
-
-fn converse(
-    config: &AgencyConfig,
-    ending: &Ending,
-    dialogue: &mut impl Dialogue,
-    bytes: u64,
-) -> anyhow::Result<()> {
-    let office = &config.client.office;
-    let bar = progress::bytes_of_file(bytes);
-    connect::converse(office, dialogue, ending, &mut |progress| bar.set_position(progress.bytes))?;
     bar.finish_and_clear();
     Ok(())
+}
+
+fn batches(config: &AgencyConfig, name: &str, file: File) -> Batches<BufReader<File>> {
+    let source = Source::new(BufReader::new(file), name, config.client.id);
+    Batches::new(source, config.limits.clone())
+}
+
+/// The text dialect cannot go on with what it has begun: a file that it would not come to the end of
+/// is not begun.
+fn bring_file(
+    config: &AgencyConfig,
+    name: &str,
+    mut file: &File,
+    ending: &Ending,
+    watch: &mut dyn FnMut(Progress),
+) -> anyhow::Result<()> {
+    let batches = |file| {
+        let source = Source::for_text(BufReader::new(file), name, config.client.id);
+        Batches::new(source, config.limits.clone())
+    };
+    let mut bets = 0;
+    for batch in batches(file) {
+        bets += u64::from(batch.context("nothing was sent")?.bets);
+    }
+    ensure!(
+        bets > 0,
+        "{name} has no bets, and without one the text dialect cannot say that an agency is ready"
+    );
+    file.rewind().with_context(|| format!("reading {name} again"))?;
+    let mut work = Text::new(config.client.id, name, batches(file));
+    Ok(connect::converse_in_text(&config.client.office, &mut work, ending, watch)?)
 }
 
 fn run_generate(config: &GenerateConfig) -> anyhow::Result<()> {

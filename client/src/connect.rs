@@ -4,6 +4,7 @@
 mod address;
 mod lines;
 mod pauses;
+mod text;
 
 use std::io::{self, ErrorKind, Read as _};
 use std::net::{Shutdown, TcpStream};
@@ -18,6 +19,7 @@ pub use self::address::Address;
 pub use self::lines::ask_line;
 pub use self::pauses::Pauses;
 use self::pauses::Pausing;
+pub use self::text::converse_in_text;
 use crate::dialogue::{Dialogue, Next, Progress, Stop};
 use crate::ending::{Asked, Ending, Held};
 use crate::talk::{Packets, Talk};

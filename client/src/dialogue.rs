@@ -241,6 +241,21 @@ pub enum Stop {
         /// How the connection ended.
         reason: String,
     },
+    /// Bets were sent in the text dialect, and their count is lost, or there is none.
+    #[error(
+        "the bets of {file} are stored or not, or some of them: {bets} were sent, and they were not \
+         counted ({reason}). They are not sent again, since they could count twice: start again \
+         with the same options but without --text, at the office's other address; a session finds \
+         out what is stored and goes on behind it"
+    )]
+    Uncounted {
+        /// The file.
+        file: String,
+        /// How many bets were sent.
+        bets: u64,
+        /// Why there is no count.
+        reason: String,
+    },
     /// A single bet was sent, and its answer is lost.
     #[error(
         "the bet may be stored or not: the connection ended before its answer ({reason}). It is \
@@ -350,6 +365,17 @@ pub enum Mismatch {
         office_bets: u64,
         /// The chain of the office.
         office_head: Head,
+    },
+    /// The office counts other bets than were sent to it.
+    #[error(
+        "{file_bets} bets were sent, and the office has stored {office_bets} of this connection. \
+         Keep this message, and have the office verify its ledger"
+    )]
+    Count {
+        /// Bets that were sent.
+        file_bets: u64,
+        /// Bets that the office says it has stored.
+        office_bets: u64,
     },
     /// The file has fewer batches than the office has stored.
     #[error("the file ends after batch {seq}, the office has stored {stored}. {WHAT_TO_DO}")]

@@ -8,6 +8,7 @@
 //! source    CSV -> bets, with line numbers          batches   how a file is cut
 //! dialogue  what a conversation is, sans-IO         agency    sessions: exactly once, resumes
 //! bet       a single one, opcode 1                  base      opcodes 1 to 8: for older offices
+//! text      the text dialect, for offices that listen for it
 //! echo      messages that have to come back         probe     whether a server is there, and right
 //! talk      a conversation as bytes                 connect   a client's socket and clock
 //! files     what a file server offers, fetched      generate  sample files
@@ -35,6 +36,7 @@ pub mod base;
 pub mod bet;
 pub mod echo;
 pub mod probe;
+pub mod text;
 
 pub mod files;
 

@@ -12,7 +12,7 @@ use std::io::{self, BufRead, Read};
 
 use bolillero_protocol::bet::Bet;
 use bolillero_protocol::error::BetProblem;
-use bolillero_protocol::list::can_travel;
+use bolillero_protocol::{list, text};
 use csv::{ErrorKind, StringRecord};
 
 /// The columns of a row, by the names that errors give them.
@@ -52,6 +52,10 @@ enum RowProblem {
     NotUtf8(&'static str),
     #[error("{0} is not free of '#' and control characters")]
     CannotTravel(&'static str),
+    #[error(
+        "{0} is not free of ',', ';', '#' and control characters, as the text dialect needs it"
+    )]
+    CannotTravelAsText(&'static str),
     #[error("number has more than {NUMBER_LENGTH_MAX} digits")]
     NumberTooLong,
     #[error(transparent)]
@@ -65,6 +69,8 @@ pub struct Source<R> {
     record: StringRecord,
     file: String,
     agency: String,
+    /// Its values have to travel in the text dialect, too.
+    as_text: bool,
 }
 
 impl SourceError {
@@ -86,7 +92,13 @@ impl<R: BufRead> Source<R> {
             .flexible(true)
             .from_reader(Lines::new(input));
         let record = StringRecord::new();
-        Self { reader, record, file: file.to_owned(), agency: agency.to_string() }
+        let (file, agency) = (file.to_owned(), agency.to_string());
+        Self { reader, record, file, agency, as_text: false }
+    }
+
+    /// As [`Source::new`]; a row that cannot travel in the text dialect is none.
+    pub fn for_text(input: R, file: &str, agency: u32) -> Self {
+        Self { as_text: true, ..Self::new(input, file, agency) }
     }
 
     /// Moves to the next row; says whether there is one.
@@ -135,8 +147,11 @@ impl<R: BufRead> Source<R> {
             return Err(RowProblem::Columns(self.record.len()));
         }
         for (value, column) in self.record.iter().zip(COLUMNS) {
-            if !can_travel(value) {
+            if !list::can_travel(value) {
                 return Err(RowProblem::CannotTravel(column));
+            }
+            if self.as_text && !text::can_travel(value) {
+                return Err(RowProblem::CannotTravelAsText(column));
             }
         }
         if self.bet().number.len() > NUMBER_LENGTH_MAX {

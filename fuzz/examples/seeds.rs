@@ -37,6 +37,8 @@ const TARGETS: [(&str, Check); 12] = [
     ("request", wire::request),
     ("reply", wire::reply),
     ("hello", wire::hello),
+    ("text", wire::text),
+    ("text_session", office::text_session),
     ("session", office::session),
     ("segment", ledger::segment),
     ("damage", ledger::damage),
@@ -62,6 +64,7 @@ fn main() -> io::Result<()> {
     for file in ["base.txt", "sessions.txt", "bad.txt"] {
         add_packets(&mut seeds, file);
     }
+    add_text(&mut seeds);
     add_files(&mut seeds);
     add_bodies(&mut seeds);
     add_conversation(&mut seeds);
@@ -101,6 +104,13 @@ fn add_packets(seeds: &mut Seeds, file: &str) {
             }
             _ => {}
         }
+    }
+}
+
+fn add_text(seeds: &mut Seeds) {
+    for vector in packets("text.txt").into_iter().filter(|vector| vector.from == Sender::Agency) {
+        seeds.add("text", &[&[3], &vector.bytes]);
+        seeds.add("text_session", &[&[3], &vector.bytes]);
     }
 }
 

@@ -2,7 +2,7 @@
 //! fuzzer; the targets are one line each, and `examples/seeds.rs` makes what they begin with.
 //!
 //! ```text
-//! wire      packets, batches, requests, replies, hello     beside slow readers that can be seen to be right
+//! wire      packets, batches, requests, replies, hello, text     beside slow readers that can be seen to be right
 //! hftp      commands and replies of the files' protocol
 //! office    a session under any bytes; records replayed    on the support of the server's own tests
 //! ledger    bytes as segments; segments with a flip

@@ -51,6 +51,41 @@ fn converse(sent: &[u8], seed: u8) -> (Vec<Reply>, bool) {
     (replies, closed)
 }
 
+/// The same for a peer of the text dialect: one line at most, and only once all that it rests on is on disk.
+pub fn text_session(bytes: &[u8]) {
+    let Some((&seed, sent)) = bytes.split_first() else { return };
+    assert_eq!(converse_in_text(sent, seed), converse_in_text(sent, 0));
+}
+
+fn converse_in_text(sent: &[u8], seed: u8) -> Vec<u8> {
+    let mut central = Central::with(Setup { segment_size: 16 << 10, ..Setup::default() });
+    let mut client = central.connect_text();
+    for piece in pieces(sent, seed) {
+        client.send(piece);
+    }
+    client.half_close();
+    let mut line = Vec::new();
+    // Each time at least one batch more is on disk.
+    for _ in 0..=sent.len() {
+        central.settle();
+        line.extend(client.read());
+        if client.is_closed() {
+            break;
+        }
+    }
+    assert!(client.is_closed() && line.len() <= REPLY_SIZE_MAX);
+    assert!(line.is_empty() || line.iter().position(|&byte| byte == b'\n') == Some(line.len() - 1));
+    central.check_replay();
+    let mut other = central.connect();
+    other.send(&hello(2));
+    central.settle();
+    assert_eq!(other.replies().len(), 1, "others are served");
+    for line in take_log_lines() {
+        assert!(!line.contains(char::is_control), "a peer breaks a log line: {line:?}");
+    }
+    line
+}
+
 /// Records that lie in a sound ledger: they are replayed, or refused with a reason.
 pub fn replay(bytes: &[u8]) {
     let mut replayed = Replayed::default();

@@ -2,6 +2,7 @@
 
 mod batch;
 mod packet;
+mod text;
 
 use bolillero_protocol::error::Corrupt;
 use bolillero_protocol::list::parse_number;
@@ -13,6 +14,7 @@ use bolillero_protocol::tlv::{HEADER_SIZE, Packet};
 
 pub use batch::batch;
 pub use packet::packet;
+pub use text::text;
 
 /// A request, its opcode in the first byte: what is read is written so that it is read the same.
 pub fn request(bytes: &[u8]) {

@@ -85,4 +85,10 @@ pub enum BetProblem {
     /// Not a number that can be bet on.
     #[error("number is not 0 to 9999")]
     Number,
+    /// A field of the text dialect that would be two items of a list, or two fields.
+    #[error("{0} holds a separator")]
+    Separator(&'static str),
+    /// More fields than a bet has.
+    #[error("there is more after the number")]
+    Leftover,
 }

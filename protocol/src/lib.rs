@@ -6,6 +6,7 @@
 //! list       items, each followed by '#'               1#Ana#Paz#30000001#1990-01-01#1#
 //! bet        one bet and a batch of them: valid, or nothing
 //! message    what the opcodes mean: requests of an agency, replies of the office
+//! text       the other dialect: frames, batches and lines     | length u16 | text ... |
 //! chain      the hash chain over what a lane has stored
 //! hftp       the files' protocol: command lines, replies, slices
 //! log_line   the lines that deployed tools parse
@@ -23,4 +24,5 @@ pub mod hftp;
 pub mod list;
 pub mod log_line;
 pub mod message;
+pub mod text;
 pub mod tlv;

@@ -25,6 +25,8 @@ pub struct Cli {
 pub enum Command {
     /// Take bets, do the draw, tell the winners
     Serve(Box<ServeArgs>),
+    /// Serve the files of a directory over HFTP, without a lottery
+    Files(Box<FilesArgs>),
     /// Answer every line with the same line: to try a network and a client without a lottery
     Echo(Box<EchoArgs>),
     /// Tell by the exit code whether a server on this machine takes connections: 0 or 1
@@ -54,6 +56,17 @@ pub struct ServeArgs {
     /// Where agencies connect: HOST[:PORT]; port 0 takes a free one [default: 127.0.0.1:12345]
     #[arg(long, value_name = "HOST[:PORT]")]
     pub listen: Option<String>,
+    /// Where agencies that speak the text dialect connect, if any: HOST[:PORT]; port 0 takes a free
+    /// one [default port: 12346]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub listen_text: Option<String>,
+    /// Where files are fetched over HFTP, if at all: HOST[:PORT]; port 0 takes a free one
+    /// [default port: 19500]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub files: Option<String>,
+    /// The files that are fetched there; made when missing [default: DATA_DIR/published]
+    #[arg(long, value_name = "DIR", requires = "files")]
+    pub files_dir: Option<PathBuf>,
     /// Where the ledger and the published results are; made when missing
     #[arg(long, value_name = "DIR", default_value = ".data/central")]
     pub data_dir: PathBuf,
@@ -72,7 +85,7 @@ pub struct ServeArgs {
     /// From a packet's first byte to its last
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub packet_timeout: String,
-    /// Without a packet, while nothing is owed
+    /// Without a packet or a command, while nothing is owed
     #[arg(long, value_name = "TIME", default_value = "10m")]
     pub idle_timeout: String,
     /// Bytes queued for the ledger, of all connections; above it nothing more is read
@@ -93,6 +106,9 @@ pub struct ServeArgs {
     /// Between the log line of the draw and the first answer, for tools that merge logs
     #[arg(long, value_name = "TIME", default_value = "0s")]
     pub announce_delay: String,
+    /// What the file service keeps to.
+    #[command(flatten)]
+    pub file_limits: FileLimitArgs,
     /// How connections are held.
     #[command(flatten)]
     pub connections: ConnectionArgs,
@@ -113,6 +129,49 @@ pub struct EchoArgs {
     /// How connections are held.
     #[command(flatten)]
     pub connections: ConnectionArgs,
+}
+
+/// Options of `files`. The short ones are those of deployed scripts.
+#[derive(Debug, Clone, Args)]
+pub struct FilesArgs {
+    /// Where clients connect: HOST[:PORT], instead of address and port
+    #[arg(long, value_name = "HOST[:PORT]", conflicts_with_all = ["address", "port"])]
+    pub listen: Option<String>,
+    /// The address to listen on [default: 0.0.0.0, all of this machine's]
+    #[arg(short, long, value_name = "HOST")]
+    pub address: Option<String>,
+    /// The port to listen on; 0 takes a free one [default: 19500]
+    #[arg(short, long, value_name = "PORT")]
+    pub port: Option<String>,
+    /// The directory whose files are served; made when missing
+    #[arg(short, long, visible_alias = "dir", value_name = "DIR", default_value = "testdata")]
+    pub datadir: PathBuf,
+    /// Without a command, while nothing is owed
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub idle_timeout: String,
+    /// What the service keeps to.
+    #[command(flatten)]
+    pub limits: FileLimitArgs,
+    /// How connections are held.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
+}
+
+/// Options of every command that serves files.
+#[derive(Debug, Clone, Args)]
+pub struct FileLimitArgs {
+    /// The longest command for files; it takes no memory
+    #[arg(long, value_name = "SIZE", default_value = "8MiB")]
+    pub max_command: String,
+    /// From a command's first byte to its last
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub command_timeout: String,
+    /// The longest listing; a directory with more to list is answered with an error
+    #[arg(long, value_name = "SIZE", default_value = "1MiB")]
+    pub max_listing: String,
+    /// Threads that wait for the disk where files are not in memory
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub file_readers: usize,
 }
 
 /// Options of `health`.

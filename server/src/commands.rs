@@ -1,28 +1,32 @@
 //! The commands of the program: from what was typed to an exit code.
 
 use std::io::{self, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use crate::args::{
-    Cli, Command, EchoArgs, ExportArgs, HealthArgs, RepairArgs, ServeArgs, VerifyArgs,
+    Cli, Command, EchoArgs, ExportArgs, FilesArgs, RepairArgs, ServeArgs, VerifyArgs,
 };
 use crate::audit::{self, Given};
-use crate::config::{Config, Connections, EchoConfig, HealthConfig};
+use crate::config::{Config, Connections, EchoConfig, FilesConfig, HealthConfig};
 use crate::failure::Failure;
 use crate::lifecycle::Lifecycle;
-use crate::{log, server, signals};
+use crate::server::Sockets;
+use crate::{health, log, server, signals};
 
 /// Does what was asked; a failure is told on stderr.
 #[must_use]
 pub fn execute(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve(&args),
+        Command::Files(args) => files(&args),
         Command::Echo(args) => echo(&args),
-        Command::Health(args) => health(&args),
+        Command::Health(args) => HealthConfig::new(&args, environment)
+            .map_err(Failure::Usage)
+            .and_then(|config| health::ask(&config)),
         Command::Export(args) => export(&args),
         Command::Verify(args) => verify(&args),
         Command::Repair(args) => repair(&args),
@@ -39,22 +43,37 @@ pub fn execute(cli: Cli) -> ExitCode {
 
 fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let config = Config::new(args, environment).map_err(Failure::Usage)?;
-    live(&config.connections, config.listen, |socket, life| server::run(&config, socket, life))
+    live(&config.connections, config.listen, |life| {
+        server::run(&config, Sockets::bind(&config)?, life)
+    })
+}
+
+fn files(args: &FilesArgs) -> Result<(), Failure> {
+    let FilesConfig { service, connections } =
+        FilesConfig::new(args, environment).map_err(Failure::Usage)?;
+    let socket = server::bind(service.listen, connections.backlog)?;
+    let address = socket.local_addr().context("asking for the address").map_err(Failure::Setup)?;
+    let files = server::files_of(&service)?;
+    // Deployed scripts wait for this line. Where stdout is closed nobody waits.
+    let (directory, host, port) = (service.directory.display(), address.ip(), address.port());
+    let _ = writeln!(io::stdout(), "Serving {directory} on {host}:{port}.");
+    live(&connections, address, |life| server::run_alone(files, &connections, socket, life))
 }
 
 fn echo(args: &EchoArgs) -> Result<(), Failure> {
     let config = EchoConfig::new(args, environment).map_err(Failure::Usage)?;
-    live(&config.connections, config.listen, |socket, life| {
+    live(&config.connections, config.listen, |life| {
+        let socket = server::bind(config.listen, config.connections.backlog)?;
         config.echo.announce();
         server::run_alone(Arc::new(config.echo), &config.connections, socket, life)
     })
 }
 
-/// A server's life around what it serves: its log, the signals, its socket.
+/// A server's life around what it serves: its log and the signals.
 fn live(
     connections: &Connections,
     listen: SocketAddr,
-    serve: impl FnOnce(TcpListener, &Lifecycle) -> Result<(), Failure>,
+    serve: impl FnOnce(&Lifecycle) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let Connections { backlog, log_level, log_level_name, .. } = *connections;
     log::start(log_level);
@@ -64,21 +83,12 @@ fn live(
     );
     let life = Lifecycle::new();
     signals::watch(&life).map_err(Failure::Setup)?;
-    let socket = server::bind(listen, backlog)?;
-    let served = serve(socket, &life);
+    let served = serve(&life);
     if served.is_ok() {
         ::log::info!("action: exit | result: success");
     }
     log::finish();
     served
-}
-
-/// A connection that says nothing: the server takes it, and logs nothing of it.
-fn health(args: &HealthArgs) -> Result<(), Failure> {
-    let config = HealthConfig::new(args, environment).map_err(Failure::Usage)?;
-    let connected = TcpStream::connect_timeout(&config.address, config.time_max);
-    let connected = connected.with_context(|| format!("connecting to {}", config.address));
-    connected.map(drop).map_err(Failure::Setup)
 }
 
 fn environment(name: &str) -> Option<String> {

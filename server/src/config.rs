@@ -6,6 +6,7 @@
 
 mod address;
 mod connections;
+mod files;
 mod sources;
 mod units;
 
@@ -15,10 +16,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bolillero_protocol::bet::{AGENCIES_MAX, Number};
+use bolillero_protocol::text;
 use bolillero_protocol::tlv::REQUEST_LENGTH_MAX;
 
-pub use self::address::PORT_DEFAULT;
+pub use self::address::{FILES_PORT_DEFAULT, PORT_DEFAULT, TEXT_PORT_DEFAULT};
 pub use self::connections::{BACKLOG_DEFAULT, Connections, PEER_TIMEOUT_MAX, WORKERS_MAX};
+pub use self::files::{FILE_READERS_MAX, FileService, FilesConfig, LISTING_SIZE_MAX};
 pub use self::sources::CONFIG_FILE_DEFAULT;
 use self::sources::Sources;
 pub use self::units::{TIME_MAX, TIMEOUT_MIN};
@@ -38,6 +41,10 @@ pub const READERS_MAX: usize = 64;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where to listen for the text dialect, if that is spoken.
+    pub listen_text: Option<SocketAddr>,
+    /// The files that are served beside the lottery, if any are.
+    pub files: Option<FileService>,
     /// How connections are held, and what is logged.
     pub connections: Connections,
     /// Where the ledger and the published results are.
@@ -73,6 +80,8 @@ impl Config {
         let connections = Connections::new(&args.connections, &sources)?;
         let config = Self {
             listen: address::listen(args.listen.as_deref(), &sources)?,
+            listen_text: address::listen_text(args.listen_text.as_deref())?,
+            files: FileService::beside(args)?,
             data_dir: args.data_dir.clone(),
             agencies: args.agencies,
             winning_number: Number::new(args.winning_number).with_context(|| {
@@ -98,9 +107,15 @@ impl Config {
     pub fn sizes(&self) -> Sizes {
         Sizes {
             segment: self.segment_size,
-            batch_body_max: u64::from(self.session.packet_length_max),
+            batch_body_max: self.batch_body_max(),
             agencies: self.agencies,
         }
+    }
+
+    /// The longest body of a batch, in bytes, that is sent in any of the dialects spoken.
+    fn batch_body_max(&self) -> u64 {
+        let text_max = self.listen_text.map_or(0, |_| text::BODY_LENGTH_MAX as u64);
+        text_max.max(self.session.packet_length_max.into())
     }
 
     fn check(&self, args: &ServeArgs) -> anyhow::Result<()> {
@@ -108,10 +123,10 @@ impl Config {
         let segment_size_min = self.sizes().segment_size_min();
         ensure!(
             self.segment_size >= segment_size_min,
-            "--segment-size {}: at least {segment_size_min} bytes are needed for {} agencies and --max-packet {}",
+            "--segment-size {}: at least {segment_size_min} bytes are needed for {} agencies and batches of {} bytes (--max-packet, --listen-text)",
             args.segment_size,
             args.agencies,
-            args.max_packet,
+            self.batch_body_max(),
         );
         ensure!(self.ledger_queue_bytes_max > 0, "--ledger-queue 0: nothing could be stored");
         Ok(())
@@ -296,6 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn the_text_dialect_is_spoken_where_it_is_asked_for_and_its_frames_fit_the_ledger() {
+        for (typed, meant, batch_body_max) in [
+            ("", None, 65_536),
+            ("--listen-text 127.0.0.1", Some("127.0.0.1:12346"), text::BODY_LENGTH_MAX as u64),
+            ("--listen-text ::1", Some("[::1]:12346"), text::BODY_LENGTH_MAX as u64),
+            ("--listen-text 0.0.0.0:7 --max-packet 1MiB", Some("0.0.0.0:7"), 1 << 20),
+        ] {
+            let config = config(typed, ENVIRONMENT, None).unwrap();
+            assert_eq!(config.listen_text.map(|at| at.to_string()).as_deref(), meant, "{typed}");
+            assert_eq!(config.sizes().batch_body_max, batch_body_max, "{typed}");
+        }
+    }
+
+    #[test]
     fn levels_are_taken_in_any_case() {
         let rows = [
             ("debug", LevelFilter::Debug, "DEBUG"),
@@ -342,6 +371,7 @@ mod tests {
     fn a_flag_that_means_nothing_is_told_with_its_value() {
         for (flag, values) in [
             ("--listen", &["127.0.0.1:65536", "127.0.0.1:", ":80", "[::1]80", "[::1]:x"][..]),
+            ("--listen-text", &["127.0.0.1:65536", "127.0.0.1:", ":80"]),
             ("--agencies", &["65536"]),
             ("--winning-number", &["10000", "65535"]),
             ("--workers", &["0", "1025"]),

@@ -55,8 +55,9 @@ pub fn run(
     limits: &Limits,
     life: &Lifecycle,
 ) -> io::Result<()> {
-    let descriptors_each = if driver == Driver::Threads { 2 } else { 1 };
-    let limits = limits.fitted(descriptors_each)?;
+    let own = if driver == Driver::Threads { 2 } else { 1 };
+    let of_sessions = listeners.iter().map(|listener| listener.service.descriptors_each()).max();
+    let limits = limits.fitted(own + of_sessions.unwrap_or(0))?;
     let runner = match driver {
         Driver::Pool => Runner::Pool(Workers::new(limits.workers)),
         Driver::Events => Runner::Reactor,

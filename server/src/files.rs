@@ -79,6 +79,11 @@ impl Service for Files {
         Box::new(FilesSession::new(Arc::clone(&self.readers), self.limits, peer, mailbox))
     }
 
+    /// The file that a slice is of.
+    fn descriptors_each(&self) -> usize {
+        1
+    }
+
     fn busy(&self) -> &[u8] {
         &self.busy
     }

@@ -14,6 +14,7 @@ pub mod args;
 pub mod config;
 pub mod commands;
 pub mod server;
+pub mod health;
 pub mod signals;
 pub mod lifecycle;
 pub mod failure;

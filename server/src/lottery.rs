@@ -8,6 +8,7 @@
 //! session    bytes -> packets -> requests, the order of the answers, deadlines
 //! ask        a request -> a question to the office -> what is owed
 //! owed       what is owed -> bytes, once it may leave
+//! text       the same for connections of the text dialect, which are owed one line
 //! state      lanes and draw, as a pure value     lane   one of them     event   both as records of the ledger
 //! draw       finds the winners, records and announces them     winners, publish
 //! ```
@@ -20,6 +21,7 @@ mod owed;
 pub mod publish;
 pub mod session;
 pub mod state;
+pub mod text;
 pub mod winners;
 
 use std::collections::BTreeMap;

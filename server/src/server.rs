@@ -12,9 +12,11 @@ use anyhow::{Context as _, anyhow};
 use bolillero_protocol::log_line;
 use bolillero_protocol::message::DrawId;
 
-use crate::config::{Config, Connections};
+use crate::config::{Config, Connections, FileService};
 use crate::driver::{self, Listener};
 use crate::failure::Failure;
+use crate::files::Files;
+use crate::files::directory::Directory as Folder;
 use crate::ledger::Ledger;
 use crate::ledger::committer::{Committer, Step};
 use crate::ledger::disk::{Directory, Disk};
@@ -27,6 +29,7 @@ use crate::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use crate::lottery::event::{Replayed, open_body, open_record};
 use crate::lottery::session::Lottery;
 use crate::lottery::state::{Draw, State, Terms};
+use crate::lottery::text::TextLottery;
 use crate::session::{Mailbox, Service};
 
 /// The ledger's directory in a data directory.
@@ -52,6 +55,60 @@ pub fn bind(address: SocketAddr, backlog: i32) -> Result<TcpListener, Failure> {
     bind().with_context(|| format!("listening on {address}")).map_err(Failure::Setup)
 }
 
+/// The sockets of a server's services, bound before anything is recovered: a port in use is told at once,
+/// and early clients wait in the backlog.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Of the lottery.
+    pub lottery: TcpListener,
+    /// Of the lottery's text dialect, where it is spoken.
+    pub text: Option<TcpListener>,
+    /// Of the files, where they are served.
+    pub files: Option<TcpListener>,
+}
+
+impl Sockets {
+    /// Binds what `config` names.
+    ///
+    /// # Errors
+    /// [`Failure::Setup`]
+    pub fn bind(config: &Config) -> Result<Self, Failure> {
+        let backlog = config.connections.backlog;
+        let bind_if = |address: Option<SocketAddr>| address.map(|at| bind(at, backlog)).transpose();
+        Ok(Self {
+            lottery: bind(config.listen, backlog)?,
+            text: bind_if(config.listen_text)?,
+            files: bind_if(config.files.as_ref().map(|files| files.listen))?,
+        })
+    }
+
+    /// Each with the service of those who connect to it; the lottery comes first.
+    fn serve(self, office: &Arc<Office>, config: &Config) -> Result<Vec<Listener>, Failure> {
+        let Self { lottery, text, files } = self;
+        let service = Arc::new(Lottery::new(Arc::clone(office), config.session));
+        let mut listeners = vec![Listener { socket: lottery, service }];
+        if let Some(socket) = text {
+            let service = Arc::new(TextLottery::new(Arc::clone(office), config.session));
+            listeners.push(Listener { socket, service });
+        }
+        if let Some((socket, service)) = files.zip(config.files.as_ref()) {
+            listeners.push(Listener { socket, service: files_of(service)? });
+        }
+        Ok(listeners)
+    }
+}
+
+/// The service of a directory's files; the directory is made when it is missing.
+///
+/// # Errors
+/// [`Failure::Setup`]
+pub fn files_of(service: &FileService) -> Result<Arc<Files>, Failure> {
+    let FileService { directory, limits, .. } = service;
+    let folder = Folder::create(directory);
+    let folder = folder.with_context(|| format!("creating {}", directory.display()));
+    Ok(Arc::new(Files::new(Arc::new(folder.map_err(Failure::Setup)?), *limits)))
+}
+
 /// Serves a service that keeps nothing, until `life` is asked to stop. Leaves the life
 /// [`Phase::Stopped`].
 ///
@@ -69,15 +126,15 @@ pub fn run_alone(
     crew.join()
 }
 
-/// Serves the lottery on `socket` until `life` is asked to stop, then drains, syncs and returns. Whatever
+/// Serves the lottery on `sockets` until `life` is asked to stop, then drains, syncs and returns. Whatever
 /// happens, it leaves the life [`Phase::Stopped`] and no thread behind.
 ///
 /// # Errors
 /// [`Failure`]: why it ended without having been asked to.
-pub fn run(config: &Config, socket: TcpListener, life: &Lifecycle) -> Result<(), Failure> {
+pub fn run(config: &Config, sockets: Sockets, life: &Lifecycle) -> Result<(), Failure> {
     let lived = lock_data_directory(&config.data_dir).and_then(|_lock| {
         let central = Central::open(config, life)?;
-        central.serve(config, socket, life)
+        central.serve(config, sockets, life)
     });
     life.enter(Phase::Stopped);
     lived
@@ -124,9 +181,9 @@ impl Central {
         Ok(Self { office, ledger, committer, preparer, drawer, alarm })
     }
 
-    fn serve(self, config: &Config, socket: TcpListener, life: &Lifecycle) -> Result<(), Failure> {
+    fn serve(self, config: &Config, sockets: Sockets, life: &Lifecycle) -> Result<(), Failure> {
         let Self { office, ledger, mut committer, mut preparer, drawer, alarm } = self;
-        let service = Arc::new(Lottery::new(office, config.session));
+        let listeners = sockets.serve(&office, config)?;
         let mut crew = Crew::new(life);
         let pace = config.pace;
         crew.start("committer", move || Ok(committer.run(&pace)?));
@@ -139,7 +196,6 @@ impl Central {
             preparer.run();
             Ok(())
         });
-        let listeners = vec![Listener { socket, service }];
         crew.work("driver", || drive(&config.connections, listeners, life));
         alarm.stop();
         ledger.close();

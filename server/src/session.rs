@@ -75,6 +75,11 @@ pub trait Service: Send + Sync {
     /// A session for a new connection. `mailbox` wakes it from any thread.
     fn open(&self, peer: Peer, mailbox: Mailbox) -> Box<dyn Session>;
 
+    /// How many descriptors a session may hold beside its socket.
+    fn descriptors_each(&self) -> usize {
+        0
+    }
+
     /// What a newcomer is told when there is no room, before it is closed.
     fn busy(&self) -> &[u8];
 }

@@ -46,6 +46,8 @@ pub enum Dialect {
     Session,
     /// Opcodes 1 to 8.
     Base,
+    /// Frames of text.
+    Text,
 }
 
 impl Dialect {
@@ -55,6 +57,7 @@ impl Dialect {
         match self {
             Self::Session => "session",
             Self::Base => "base",
+            Self::Text => "text",
         }
     }
 }
@@ -74,7 +77,11 @@ impl AgencyConfig {
             bets: args.bets.unwrap_or_else(bets_default),
             limits: Limits { bets_max, cut_before: args.cut_before },
             window: window(args.window)?,
-            dialect: if args.base { Dialect::Base } else { Dialect::Session },
+            dialect: match (args.base, args.text) {
+                (true, _) => Dialect::Base,
+                (false, true) => Dialect::Text,
+                (false, false) => Dialect::Session,
+            },
             draw: args.draw.map(draw_id).transpose()?,
             client,
         })

@@ -19,6 +19,7 @@ mod network;
 mod options;
 mod probe;
 mod stopped;
+mod text;
 
 use std::path::Path;
 use std::process::Stdio;

@@ -48,6 +48,7 @@ const HELP: &[Help] = &[
             ("--cut-before", "[default: none]"),
             ("--window", "[default: 16]"),
             ("--base", "cannot resume after a kill"),
+            ("--text", "cannot resume after a kill"),
             ("--draw", "[default: whichever it holds]"),
         ],
     ),

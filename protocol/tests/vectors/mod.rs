@@ -38,6 +38,7 @@ pub(crate) fn blocks(file: &str) -> Vec<Block> {
         "sessions.txt" => include_str!("sessions.txt"),
         "bad.txt" => include_str!("bad.txt"),
         "chain.txt" => include_str!("chain.txt"),
+        "text.txt" => include_str!("text.txt"),
         "hftp.txt" => include_str!("hftp.txt"),
         _ => panic!("there is no file {file} of vectors"),
     };

@@ -8,19 +8,32 @@ use super::sources::Sources;
 
 /// The port where nothing names one.
 pub const PORT_DEFAULT: u16 = 12345;
+/// The port of the text dialect where nothing names one.
+pub const TEXT_PORT_DEFAULT: u16 = 12346;
+/// The port of the file service where nothing names one.
+pub const FILES_PORT_DEFAULT: u16 = 19500;
 /// Nobody else is let in unless that is asked for.
 const HOST_DEFAULT: &str = "127.0.0.1";
 
 /// The address that `--listen` and `SERVER_PORT` mean.
 pub(super) fn listen(typed: Option<&str>, sources: &Sources<'_>) -> anyhow::Result<SocketAddr> {
     let port = sources.get("SERVER_PORT", parse_port)?.unwrap_or(PORT_DEFAULT);
-    let text = typed.unwrap_or(HOST_DEFAULT);
+    resolve("listen", typed.unwrap_or(HOST_DEFAULT), port)
+}
+
+/// The address that `--listen-text` means.
+pub(super) fn listen_text(typed: Option<&str>) -> anyhow::Result<Option<SocketAddr>> {
+    typed.map(|text| resolve("listen-text", text, TEXT_PORT_DEFAULT)).transpose()
+}
+
+/// The address that a flag means, where `port` stands for one that is left out.
+pub(super) fn resolve(flag: &str, text: &str, port: u16) -> anyhow::Result<SocketAddr> {
     let resolve = || {
         let (host, port) = split_host(text, port)?;
         ensure!(!host.is_empty(), "no host");
         (host, port).to_socket_addrs()?.next().context("the name has no address")
     };
-    resolve().with_context(|| format!("--listen {text}: not HOST or HOST:PORT"))
+    resolve().with_context(|| format!("--{flag} {text}: not HOST or HOST:PORT"))
 }
 
 /// Where a server on this machine is found that listens on `address`.
@@ -48,6 +61,6 @@ fn split_host(text: &str, port: u16) -> anyhow::Result<(&str, u16)> {
     }
 }
 
-fn parse_port(text: &str) -> anyhow::Result<u16> {
+pub(super) fn parse_port(text: &str) -> anyhow::Result<u16> {
     text.parse().ok().context("not a port, 0 to 65535")
 }

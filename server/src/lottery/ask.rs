@@ -19,7 +19,7 @@ use crate::ledger::Waiter;
 use crate::session::{Mailbox, Peer};
 
 /// How the log lines about a batch begin.
-const BATCH_ACTION: &str = "action: apuesta_recibida";
+pub(super) const BATCH_ACTION: &str = "action: apuesta_recibida";
 /// How the log lines about a single bet begin.
 const BET_ACTION: &str = "action: apuesta_almacenada";
 
@@ -187,11 +187,16 @@ impl Asker {
         form: Form,
         what: impl FnOnce(Receipt) -> What,
     ) -> Owed {
+        owe(self.store(action, put), form, what)
+    }
+
+    /// Has the office store a batch.
+    pub(super) fn store(&mut self, action: &str, put: &Put<'_>) -> Answer<Receipt> {
         let answer = self.office.put(put, &mut self.waiter);
         if let Err(refused) = &answer.result {
             log_refused_put(action, put.body, refused);
         }
-        owe(answer, form, what)
+        answer
     }
 
     fn ask_hello(&mut self, hello: Hello) -> Owed {
@@ -228,16 +233,21 @@ impl Asker {
     }
 
     fn finish(&mut self, agency: u32, by: By, totals: Option<Totals>) -> Owed {
+        owe(self.mark(agency, by, totals), self.form(), |ack| match ack {
+            Ack::Now => What::Ack,
+            Ack::AfterDraw => What::AckOfDraw,
+        })
+    }
+
+    /// Has the office mark an agency as ready. If that is answered after the draw, there will be news of it.
+    pub(super) fn mark(&mut self, agency: u32, by: By, totals: Option<Totals>) -> Answer<Ack> {
         let answer = self.office.finish(agency, by, totals, &mut self.waiter);
         match &answer.result {
             Ok(Ack::Now) => {}
             Ok(Ack::AfterDraw) => self.await_draw(),
             Err(refused) => self.log_refused(refused),
         }
-        owe(answer, self.form(), |ack| match ack {
-            Ack::Now => What::Ack,
-            Ack::AfterDraw => What::AckOfDraw,
-        })
+        answer
     }
 
     fn ask_winners(&mut self, lane: Option<OpenLane>, agency: u32) -> Owed {
@@ -287,7 +297,7 @@ impl Asker {
         Owed::at_once(What::Refusal(refused, form))
     }
 
-    fn log_refused(&self, refused: &Refused) {
+    pub(super) fn log_refused(&self, refused: &Refused) {
         let ip = self.peer.address.ip();
         let error = log_line::value(&refused.text);
         log::warn!("action: receive_request | result: fail | ip: {ip} | error: {error}");
@@ -327,13 +337,17 @@ fn out_of_place() -> Refused {
     Refused::new(Code::Malformed, "after HELLO only 0, 5, 6 and 11 may follow")
 }
 
-fn other_agency() -> Refused {
+pub(super) fn other_agency() -> Refused {
     Refused::new(Code::Refused, "the id is another than this session's")
 }
 
-/// Bets that are not stored; `cantidad` is what the batch says it has.
 fn log_refused_put(action: &str, body: &[u8], refused: &Refused) {
     let bets = Bets::read(body).map_or(0, |bets| bets.count_announced());
+    log_refused_bets(action, bets, refused);
+}
+
+/// Bets that are not stored: as many as their batch says it has.
+pub(super) fn log_refused_bets(action: &str, bets: u32, refused: &Refused) {
     let error = log_line::value(&refused.text);
     log::warn!("{action} | result: fail | cantidad: {bets} | error: {error}");
 }

@@ -103,9 +103,12 @@ fn push_winners(agency: u32, winners: Option<&AgencyWinners>, form: Form, out: &
         // An empty list travels as the one byte that deployed clients know.
         Some([]) => Reply::Winners { data: b"#", rest: 0 }.encode(out),
         Some(documents) => Reply::Winners { data: documents, rest: 0 }.encode(out),
-        None => {
-            let text = format!("too many winners to send: they are in {}", winners_file(agency));
-            form.refuse(&Refused { code: Code::Refused, text }, out);
-        }
+        None => form.refuse(&too_many_winners(agency), out),
     }
+}
+
+/// A list that is longer than an answer may be is only published.
+pub(super) fn too_many_winners(agency: u32) -> Refused {
+    let text = format!("too many winners to send: they are in {}", winners_file(agency));
+    Refused::new(Code::Refused, text)
 }

@@ -23,6 +23,8 @@ const JSON: &str = "draw.json";
 const SUMS: &str = "SHA256SUMS";
 /// What the name of a file that is not whole yet ends in.
 const UNFINISHED: &str = ".tmp";
+/// How it begins: the file service has no names with this character, and so gives nobody half a file.
+const HIDDEN: char = '~';
 
 /// Writes the files, unless they are there as they were written. Each gets its name only when it is whole and synced;
 /// what an earlier life left unfinished is removed.
@@ -93,7 +95,7 @@ fn write_file(
     sums: &mut String,
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let temporary = directory.join(format!(".{name}{UNFINISHED}"));
+    let temporary = directory.join(format!("{HIDDEN}{name}{UNFINISHED}"));
     let write = || {
         let file = fs::File::create(&temporary)?;
         let mut out = Hashing { out: BufWriter::new(file), hash: Sha256::new() };

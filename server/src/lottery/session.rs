@@ -82,6 +82,8 @@ impl Service for Lottery {
             requests: 0,
             reading: Reading::Open,
             stopping: false,
+            has_all: false,
+            held: false,
             holds_bytes: false,
         })
     }
@@ -110,8 +112,13 @@ struct LotterySession {
     /// Requests taken so far. Names the waits.
     requests: u64,
     reading: Reading,
-    /// The server stops: what is here is finished, and the peer is told.
+    /// The server stops: what had arrived is finished, and the peer is told.
     stopping: bool,
+    /// Of that, nothing is still to be handed in. One that held when it was told is told again
+    /// behind it.
+    has_all: bool,
+    /// It holds: no bytes come.
+    held: bool,
     /// Bytes were kept that may hold whole packets: there was no place for their answers.
     holds_bytes: bool,
 }
@@ -121,7 +128,10 @@ impl Session for LotterySession {
         match input {
             Input::Bytes(bytes) => self.take(bytes),
             Input::Mail(Mail::News) | Input::Drained => self.take(&[]),
-            Input::Mail(Mail::Shutdown) => self.stopping = true,
+            Input::Mail(Mail::Shutdown) => {
+                self.stopping = true;
+                self.has_all = !self.held;
+            }
             Input::Eof => self.reading = self.reading.max(Reading::Ended),
             Input::Deadline => return self.time_out(out),
         }
@@ -190,9 +200,9 @@ impl LotterySession {
         self.owed.len() < before
     }
 
-    fn flow(&self, out: &mut Vec<u8>) -> Flow {
+    fn flow(&mut self, out: &mut Vec<u8>) -> Flow {
         let done = self.owed.is_empty() && !self.holds_bytes;
-        if self.stopping && (done || self.awaits_open_draw()) {
+        if self.stopping && (done && self.has_all || self.awaits_open_draw()) {
             if self.reading < Reading::Closed {
                 Reply::Close.encode(out);
             }
@@ -201,8 +211,8 @@ impl LotterySession {
         if self.reading > Reading::Open && done {
             return Flow::Close;
         }
-        let output_is_full = out.len() >= self.limits.output_bytes_max;
-        if self.holds_bytes || output_is_full { Flow::Hold } else { Flow::Continue }
+        self.held = self.holds_bytes || out.len() >= self.limits.output_bytes_max;
+        if self.held { Flow::Hold } else { Flow::Continue }
     }
 
     /// Whether all that is owed stands behind the news of a draw that is not even due.

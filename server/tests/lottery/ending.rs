@@ -122,6 +122,30 @@ fn at_a_stop_what_had_arrived_is_finished_first() {
 }
 
 #[test]
+fn at_a_stop_a_packet_of_which_only_a_part_was_taken_is_finished() {
+    let setup = Setup::default();
+    let limits =
+        bolillero_server::lottery::session::SessionLimits { unanswered_max: 1, ..setup.limits };
+    let mut central = Central::with(Setup { limits, ..setup });
+    let mut client = central.session(1);
+    let (first, second) = (numbered(1, 1, &[1]), numbered(2, 1, &[2]));
+    let (part, rest) = second.split_at(9);
+    client.send(&[&first, part].concat());
+    assert!(client.is_held());
+    // It has arrived, and cannot be taken yet.
+    client.send(rest);
+    client.stop();
+    central.commit();
+    let mut replies = client.replies();
+    assert!(!client.is_closed());
+    central.commit();
+    replies.extend(client.replies());
+    let bodies = [body(1, &[1]), body(1, &[2])];
+    assert_eq!(replies, [receipt(&bodies[..1]), receipt(&bodies), close()]);
+    assert!(client.is_closed());
+}
+
+#[test]
 fn at_a_stop_a_draw_that_is_due_is_waited_for() {
     let mut central = Central::new(2);
     let mut waiting = central.session(1);

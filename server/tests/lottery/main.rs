@@ -10,6 +10,7 @@
 mod support;
 
 mod base;
+mod text;
 mod sessions;
 mod resuming;
 mod order;

@@ -67,11 +67,11 @@ fn what_is_missing_at_a_start_is_written_again_and_what_is_unfinished_is_removed
     let mut central = drawn(directory.path(), 1000);
     for name in expected().keys() {
         fs::remove_file(directory.path().join(name)).unwrap();
-        fs::write(directory.path().join(format!(".{name}.tmp")), "half").unwrap();
+        fs::write(directory.path().join(format!("~{name}.tmp")), "half").unwrap();
         central = central.restart();
         assert_eq!(files(directory.path()), expected(), "{name}");
     }
-    fs::write(directory.path().join(".draw.json.tmp"), "half").unwrap();
+    fs::write(directory.path().join("~draw.json.tmp"), "half").unwrap();
     fs::remove_dir_all(directory.path()).unwrap();
     central.restart();
     assert_eq!(files(directory.path()), expected());
@@ -84,7 +84,7 @@ fn a_start_that_finds_all_results_writes_none() {
     let written =
         |name: &str| fs::metadata(directory.path().join(name)).unwrap().modified().unwrap();
     let before: Vec<_> = expected().keys().map(|name| written(name)).collect();
-    fs::write(directory.path().join(".draw.json.tmp"), "half").unwrap();
+    fs::write(directory.path().join("~draw.json.tmp"), "half").unwrap();
     central.restart();
     let after: Vec<_> = expected().keys().map(|name| written(name)).collect();
     assert_eq!((after, files(directory.path())), (before, expected()));

@@ -37,16 +37,9 @@ impl Server {
         self.connect_from(1)
     }
 
-    /// Connects from the address that ends with `last`: all of 127.0.0.0/8 is this machine.
+    /// See [`connect`].
     pub(crate) fn connect_from(&self, last: u8) -> Client {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
-        socket.connect(&self.address.into()).unwrap();
-        let stream = TcpStream::from(socket);
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Client(stream)
+        connect(self.address, last)
     }
 
     /// Waits until the server has ended by itself.
@@ -62,6 +55,18 @@ impl Drop for Server {
             self.join();
         }
     }
+}
+
+/// Connects from the address that ends with `last`: all of 127.0.0.0/8 is this machine.
+pub(crate) fn connect(server: SocketAddr, last: u8) -> Client {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
+    socket.connect(&server.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    Client(stream)
 }
 
 /// The standard library's backlog of 128 overflows when the test's threads hold the processors, and

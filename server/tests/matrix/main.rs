@@ -15,6 +15,7 @@ mod vectors;
 mod ending;
 mod reading;
 mod room;
+mod text;
 mod waking;
 mod files;
 
@@ -67,6 +68,14 @@ matrix! {
         a_panicking_session_closes_only_itself
         a_stop_closes_the_silent_and_finishes_what_is_owed
         a_stop_does_not_wait_for_ever;
+    text:
+        both_dialects_share_one_draw
+        frames_cut_into_single_bytes_are_counted
+        far_more_batches_than_may_be_unsynced_are_counted_in_one_line
+        an_error_survives_a_peer_that_keeps_sending
+        a_peer_of_text_that_sends_no_more_is_still_counted
+        a_newcomer_of_text_without_room_is_closed_without_a_byte
+        a_stop_waits_for_a_count_that_is_owed_and_closes_the_silent;
     files:
         every_file_command_is_answered_as_its_vector_says
         file_commands_in_single_bytes_or_in_one_go_are_answered_in_order

@@ -6,8 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use crate::office::WINNING_NUMBER;
 use crate::tell_skipped;
+
+/// The number that wins in every draw here.
+pub(crate) const WINNING_NUMBER: u16 = 7574;
 
 /// The directory with the data set: agency-1.csv to agency-5.csv.
 const DATASET: &str = "BOLILLERO_DATASET";
@@ -50,7 +52,12 @@ impl Inputs {
     }
 
     pub(crate) fn bets(&self) -> u64 {
-        self.files.iter().map(|file| read_rows(file).len() as u64).sum()
+        self.bets_of_each().iter().sum()
+    }
+
+    /// How many bets each agency has.
+    pub(crate) fn bets_of_each(&self) -> Vec<u64> {
+        self.files.iter().map(|file| read_rows(file).len() as u64).collect()
     }
 
     /// What `export` gives once all of them are stored.

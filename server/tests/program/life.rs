@@ -10,7 +10,7 @@ use std::thread;
 use bolillero_server::args::{Cli, Command};
 use bolillero_server::config::Config;
 use bolillero_server::lifecycle::{Lifecycle, Phase};
-use bolillero_server::server;
+use bolillero_server::server::{self, Sockets};
 use clap::Parser as _;
 use rustix::process::Signal;
 use tempfile::tempdir;
@@ -147,11 +147,11 @@ fn the_phases_follow_one_another() {
     for driver in ["pool", "events", "threads"] {
         let directory = tempdir().unwrap();
         let config = config(directory.path(), &["--driver", driver]);
-        let socket = server::bind(config.listen, config.connections.backlog).unwrap();
-        let address = socket.local_addr().unwrap();
+        let sockets = Sockets::bind(&config).unwrap();
+        let address = sockets.lottery.local_addr().unwrap();
         let life = Lifecycle::new();
         assert_eq!(life.phase(), Phase::Recovering);
-        let ended = run_in_thread(&config, socket, &life);
+        let ended = run_in_thread(&config, sockets, &life);
         assert!(life.wait_for(Phase::Serving, PATIENCE));
         let mut wire = Wire::connect(address);
         wire.exchange(&batch(1, 30_000_000, 1), &ACK);
@@ -171,8 +171,7 @@ fn a_server_that_is_stopped_before_it_serves_ends_at_once() {
     let config = config(directory.path(), &[]);
     let life = Lifecycle::new();
     life.stop();
-    server::run(&config, server::bind(config.listen, config.connections.backlog).unwrap(), &life)
-        .unwrap();
+    server::run(&config, Sockets::bind(&config).unwrap(), &life).unwrap();
     assert_eq!(life.phase(), Phase::Stopped);
     verify(directory.path());
 }
@@ -184,8 +183,7 @@ fn a_server_that_cannot_start_leaves_nothing_behind() {
     let config = config(directory.path(), &[]);
     let life = Lifecycle::new();
     for _attempt in ["first", "again"] {
-        let socket = server::bind(config.listen, config.connections.backlog).unwrap();
-        let failure = server::run(&config, socket, &life).unwrap_err();
+        let failure = server::run(&config, Sockets::bind(&config).unwrap(), &life).unwrap_err();
         assert_eq!(failure.exit_code(), 1, "{failure}");
         assert!(failure.to_string().contains("ledger"), "{failure}");
         assert_eq!(life.phase(), Phase::Stopped);
@@ -202,12 +200,12 @@ pub(crate) fn config(data_dir: &Path, options: &[&str]) -> Config {
 
 pub(crate) fn run_in_thread(
     config: &Config,
-    socket: TcpListener,
+    sockets: Sockets,
     life: &Lifecycle,
 ) -> mpsc::Receiver<Result<(), bolillero_server::failure::Failure>> {
     let (config, life) = (config.clone(), life.clone());
     let (send, ended) = mpsc::channel();
-    thread::spawn(move || send.send(server::run(&config, socket, &life)));
+    thread::spawn(move || send.send(server::run(&config, sockets, &life)));
     ended
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod inputs;
+mod lines;
 mod office;
 mod process;
 mod wire;
@@ -19,6 +20,7 @@ mod crowd;
 mod deployed;
 mod disk_failure;
 mod echo;
+mod files;
 mod full_disk;
 mod life;
 mod limits;
@@ -28,6 +30,7 @@ mod options;
 mod repairing;
 mod shutdown;
 mod stdout;
+mod text;
 
 /// A test of each behaviour for each driver, which it is told by its name.
 macro_rules! for_every_driver {

@@ -10,8 +10,8 @@ use socket2::{Domain, Socket, Type};
 use crate::process::{Ended, Process};
 use crate::wire::Wire;
 
-/// The number that wins in every draw here.
-pub(crate) const WINNING_NUMBER: u16 = 7574;
+pub(crate) use crate::inputs::WINNING_NUMBER;
+pub(crate) use crate::lines::{assert_form, assert_healthy_log, bets_received, count, field};
 
 /// What `serve` is told where a test does not say otherwise. Small files, because allocating them
 /// is what a start takes longest for.
@@ -64,8 +64,7 @@ impl Office {
 
     /// Waits until it listens.
     pub(crate) fn listening(mut process: Process) -> Self {
-        let line = process.wait_for("action: listen");
-        let address = line.rsplit_once("address: ").unwrap().1.parse().unwrap();
+        let address = listens(&mut process, "lottery");
         Self { process, address }
     }
 
@@ -87,6 +86,13 @@ impl Office {
         assert!(ended.lines.last().unwrap().ends_with("action: exit | result: success"));
         ended
     }
+}
+
+/// Waits until a service listens; returns where. They are told in the order of their options.
+pub(crate) fn listens(process: &mut Process, service: &str) -> SocketAddr {
+    let line =
+        process.wait_for(&format!("action: listen | result: success | service: {service} |"));
+    field(&line, "address").parse().unwrap()
 }
 
 /// Keeps a port for servers that live one after another, so that neither another test nor the
@@ -150,52 +156,4 @@ fn winners_told(agency: &Ended) -> u64 {
     let told: Vec<&String> = agency.lines.iter().filter(told).collect();
     let [told] = *told else { panic!("winners are told once: {agency:?}") };
     field(told, "cant_ganadores").parse().unwrap()
-}
-
-/// A field's value in a log line.
-pub(crate) fn field<'a>(line: &'a str, name: &str) -> &'a str {
-    let (_, value) = line.split_once(&format!("| {name}: ")).unwrap_or_else(|| panic!("{line}"));
-    value.split(" | ").next().unwrap()
-}
-
-/// How many bets are in the batches that a server says it has stored.
-pub(crate) fn bets_received(lines: &[String]) -> u64 {
-    let stored = "action: apuesta_recibida | result: success";
-    let stored = lines.iter().filter(|line| line.contains(stored));
-    stored.map(|line| field(line, "cantidad").parse::<u64>().unwrap()).sum()
-}
-
-pub(crate) fn count(lines: &[String], part: &str) -> usize {
-    lines.iter().filter(|line| line.contains(part)).count()
-}
-
-/// Holds log lines against the form that deployed tools parse, and that nothing failed.
-pub(crate) fn assert_healthy_log(lines: &[String]) {
-    for line in lines {
-        assert_form(line);
-        assert!(!line.contains("fail"), "a healthy run says fail: {line}");
-    }
-}
-
-pub(crate) fn assert_form(line: &str) {
-    let form = "0000-00-00 00:00:00 ";
-    let (time, rest) = line.split_at_checked(form.len()).unwrap_or_else(|| panic!("{line:?}"));
-    let time: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-    assert_eq!(time, form, "{line}");
-    let (level, message) = rest.split_at_checked(9).unwrap_or_else(|| panic!("{line:?}"));
-    assert!(
-        ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"].contains(&level.trim_end()),
-        "{line}"
-    );
-    let fields: Vec<(&str, &str)> = message
-        .split(" | ")
-        .map(|field| field.split_once(": ").unwrap_or_else(|| panic!("no field {field:?}: {line}")))
-        .collect();
-    assert_eq!(fields[0].0, "action", "{line}");
-    assert_eq!(fields[1].0, "result", "{line}");
-    assert!(["success", "fail", "in_progress"].contains(&fields[1].1), "{line}");
-    for (name, value) in &fields[2..] {
-        assert!(!["source", "action", "result"].contains(name), "{line}");
-        assert!(!value.contains('|'), "{line}");
-    }
 }

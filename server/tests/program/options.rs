@@ -20,9 +20,14 @@ fn help_names_every_option_with_its_default() {
         let expected = parts.concat();
         let ended = run(&[command, "--help"]);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-        let options = ended.lines.iter().filter_map(|line| line.trim().strip_prefix("--"));
-        let named: Vec<&str> =
-            options.map(|option| option.split_whitespace().next().unwrap()).collect();
+        // Behind a short name stands the long one: `-p, --port`.
+        let options = ended.lines.iter().filter_map(|line| {
+            let line = line.trim();
+            let short = line.strip_prefix('-').and_then(|line| line.get(3..));
+            line.strip_prefix("--").or(short?.strip_prefix("--"))
+        });
+        let named = options.map(|option| option.split_whitespace().next().unwrap());
+        let named: Vec<&str> = named.filter(|name| *name != "help").collect();
         let all: Vec<&str> = expected.iter().map(|(name, _)| &name[2..]).collect();
         assert_eq!(named, all, "{command}");
         let joined = ended.lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
@@ -47,7 +52,8 @@ type Help = (&'static str, &'static [&'static [(&'static str, &'static str)]]);
 
 /// Every option, in the order of the help, with its default or what says that it has none.
 const HELP: &[Help] = &[
-    ("serve", &[SERVE, CONNECTIONS]),
+    ("serve", &[SERVE, FILE_LIMITS, CONNECTIONS]),
+    ("files", &[FILES, FILE_LIMITS, CONNECTIONS]),
     ("echo", &[ECHO, CONNECTIONS]),
     ("health", &[HEALTH]),
     ("export", &[&[("--data-dir", "The data directory"), ("--output", "[default: stdout]")]]),
@@ -57,6 +63,9 @@ const HELP: &[Help] = &[
 
 const SERVE: &[(&str, &str)] = &[
     ("--listen", "[default: 127.0.0.1:12345]"),
+    ("--listen-text", "[default port: 12346]"),
+    ("--files", "[default port: 19500]"),
+    ("--files-dir", "[default: DATA_DIR/published]"),
     ("--data-dir", "[default: .data/central]"),
     ("--agencies", "[default: 5]"),
     ("--winning-number", "[default: 7574]"),
@@ -70,6 +79,21 @@ const SERVE: &[(&str, &str)] = &[
     ("--readers", "[default: as many as cores, at most 8]"),
     ("--linger-max", "[default: 1ms]"),
     ("--announce-delay", "[default: 0s]"),
+];
+
+const FILES: &[(&str, &str)] = &[
+    ("--listen", "instead of address and port"),
+    ("--address", "[default: 0.0.0.0,"),
+    ("--port", "[default: 19500]"),
+    ("--datadir", "[default: testdata]"),
+    ("--idle-timeout", "[default: 10m]"),
+];
+
+const FILE_LIMITS: &[(&str, &str)] = &[
+    ("--max-command", "[default: 8MiB]"),
+    ("--command-timeout", "[default: 60s]"),
+    ("--max-listing", "[default: 1MiB]"),
+    ("--file-readers", "[default: 2]"),
 ];
 
 const ECHO: &[(&str, &str)] = &[

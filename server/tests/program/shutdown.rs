@@ -12,7 +12,7 @@ use bolillero_server::ledger::segment::{SegmentHeader, begin_group, seal_group};
 use bolillero_server::lifecycle::{Lifecycle, Phase};
 use bolillero_server::lottery::event::{open_body, open_record};
 use bolillero_server::lottery::state::Terms;
-use bolillero_server::server;
+use bolillero_server::server::{self, Sockets};
 use rustix::process::Signal;
 use tempfile::tempdir;
 
@@ -221,10 +221,10 @@ fn a_life_drains_as_long_as_a_draw_is_owed_and_is_stopped_once_it_is_abandoned()
         let directory = tempdir().unwrap();
         let long = ["--agencies", "1", "--announce-delay", "1h", "--drain-timeout", "1h"];
         let config = config(directory.path(), &[&long[..], &["--driver", driver]].concat());
-        let socket = server::bind(config.listen, config.connections.backlog).unwrap();
-        let address = socket.local_addr().unwrap();
+        let sockets = Sockets::bind(&config).unwrap();
+        let address = sockets.lottery.local_addr().unwrap();
         let life = Lifecycle::new();
-        let ended = run_in_thread(&config, socket, &life);
+        let ended = run_in_thread(&config, sockets, &life);
         assert!(life.wait_for(Phase::Serving, PATIENCE));
         // First come, first accepted: who is answered shows that the other one is known, too.
         let (mut silent, mut owed) = (Wire::connect(address), Wire::connect(address));
@@ -265,8 +265,7 @@ fn a_search_that_is_stopped_at_the_start_is_done_at_the_next_one() {
     let config = config(directory.path(), &["--agencies", "2"]);
     let life = Lifecycle::new();
     life.stop();
-    server::run(&config, server::bind(config.listen, config.connections.backlog).unwrap(), &life)
-        .unwrap();
+    server::run(&config, Sockets::bind(&config).unwrap(), &life).unwrap();
     assert_eq!(life.phase(), Phase::Stopped);
     assert!(verify(directory.path()).contains("drawn           no (Drawing)"));
     let ended = Office::start(directory.path(), &["--agencies", "2"]).stop();

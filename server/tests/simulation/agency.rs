@@ -1,12 +1,16 @@
 //! An agency's client, as PROTOCOL.md tells it to be: it sends, resends and resumes until it has its winners. It
-//! speaks the base operations or sessions; a base client that is cut off goes on in a session, which says where it stands. Knows
-//! its input and what it was answered; no connection, no fault.
+//! speaks the base operations, the text dialect or sessions; one that is cut off in one of the first two goes on in a session,
+//! which says where it stands. Knows its input and what it was answered; no connection, no fault.
 
 use std::collections::VecDeque;
 
 use crate::chance::Chance;
+use crate::line::Dialect;
 use crate::model::{Asked, Input};
-use crate::wire::{Reply, ask, hello, packet, ready, session_ready};
+use crate::wire::{Reply, ask, frame, frames, hello, packet, ready, session_ready, text_of};
+
+/// How long an agency waits that was told that the draw is not done.
+const NOT_READY_PAUSE: u64 = 1500;
 
 /// A request to be sent.
 pub(crate) struct Request {
@@ -16,9 +20,16 @@ pub(crate) struct Request {
     pub(crate) is_stray: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Base,
+    Text,
+    Sessions,
+}
+
 pub(crate) struct Agency {
     pub(crate) number: u32,
-    pub(crate) in_session: bool,
+    speaks: Speaks,
     window: usize,
     /// Of 100 requests, so many are sent twice.
     twice: usize,
@@ -48,7 +59,11 @@ impl Agency {
     pub(crate) fn new(number: u32, chance: &mut Chance) -> Self {
         Self {
             number,
-            in_session: chance.below(2) > 0,
+            speaks: match chance.below(5) {
+                0 | 1 => Speaks::Base,
+                2 => Speaks::Text,
+                _ => Speaks::Sessions,
+            },
             window: 1 + chance.below(6),
             twice: chance.below(30),
             line: None,
@@ -70,21 +85,31 @@ impl Agency {
         self.line = Some(line);
         self.inbox.clear();
         self.flight.clear();
-        (self.is_welcome, self.pauses) = (!self.in_session, false);
-        self.is_finished &= !self.in_session;
+        let in_session = self.speaks == Speaks::Sessions;
+        (self.is_welcome, self.pauses) = (!in_session, false);
+        self.is_finished &= !in_session;
         self.next = self.acknowledged + 1;
     }
 
     /// Its connection is gone. A batch in flight may be stored or not: only a session can tell.
     pub(crate) fn lost(&mut self, rests_until: u64) {
         self.line = None;
-        self.in_session |= self.flight.iter().any(|asked| matches!(asked, Asked::BaseBatch(_)));
-        self.rests_until = rests_until;
+        let is_batch = |asked: &Asked| matches!(asked, Asked::BaseBatch(_) | Asked::TextBatch(_));
+        if self.flight.iter().any(is_batch) {
+            self.speaks = Speaks::Sessions;
+        }
+        let asks_later = self.flight.contains(&Asked::TextWinners);
+        self.rests_until = rests_until + if asks_later { NOT_READY_PAUSE } else { 0 };
+    }
+
+    /// What it speaks on its next connection.
+    pub(crate) fn dialect(&self) -> Dialect {
+        if self.speaks == Speaks::Text { Dialect::Text } else { Dialect::Packets }
     }
 
     /// It knows nothing but its input, and resumes.
     pub(crate) fn begin_anew(&mut self) {
-        (self.in_session, self.is_done, self.acknowledged) = (true, false, 0);
+        (self.speaks, self.is_done, self.acknowledged) = (Speaks::Sessions, false, 0);
     }
 
     /// Whether it would send something.
@@ -95,7 +120,7 @@ impl Agency {
     /// What it sends next, and what else is sent besides.
     pub(crate) fn act(&mut self, input: &Input, chance: &mut Chance) -> Vec<Request> {
         let asked = self.next_request(input).expect("it wants to send");
-        if let Asked::Batch(seq) | Asked::BaseBatch(seq) = asked {
+        if let Asked::Batch(seq) | Asked::BaseBatch(seq) | Asked::TextBatch(seq) = asked {
             self.next = seq + 1;
         }
         let mut requests = vec![self.request(asked, input)];
@@ -136,15 +161,21 @@ impl Agency {
         if !self.is_welcome {
             return is_idle.then_some(Asked::Hello);
         }
-        let asked = match (self.in_session, self.next <= input.in_time()) {
-            _ if self.is_finished && self.in_session => Asked::Winners,
-            _ if self.is_finished => Asked::BaseWinners,
-            (true, true) => {
+        let asked = match (self.speaks, self.next <= input.in_time()) {
+            (Speaks::Sessions, _) if self.is_finished => Asked::Winners,
+            (Speaks::Base, _) if self.is_finished => Asked::BaseWinners,
+            (Speaks::Text, _) if self.is_finished => Asked::TextWinners,
+            (Speaks::Sessions, true) => {
                 return (self.flight.len() < self.window).then_some(Asked::Batch(self.next));
             }
-            (true, false) => Asked::Ready,
-            (false, true) => Asked::BaseBatch(self.next),
-            (false, false) => Asked::BaseReady,
+            (Speaks::Sessions, false) => Asked::Ready,
+            (Speaks::Base, true) => Asked::BaseBatch(self.next),
+            (Speaks::Base, false) => Asked::BaseReady,
+            // Nothing is answered before the end.
+            (Speaks::Text, true) => return Some(Asked::TextBatch(self.next)),
+            (Speaks::Text, false) => {
+                return (!self.flight.contains(&Asked::TextFinish)).then_some(Asked::TextFinish);
+            }
         };
         is_idle.then_some(asked)
     }
@@ -162,6 +193,10 @@ impl Agency {
                 session_ready(agency, self.acknowledged, input.totals(self.acknowledged).0)
             }
             Asked::Winners | Asked::BaseWinners => ask(agency),
+            Asked::TextBatch(1) => frames(["BET", &text_of(body(1))]),
+            Asked::TextBatch(seq) => frame(&text_of(body(seq))),
+            Asked::TextFinish => frame("FINISH"),
+            Asked::TextWinners => frames(["RESULTS", &agency.to_string()]),
         };
         Request { asked, bytes, is_stray: false }
     }
@@ -169,6 +204,9 @@ impl Agency {
     /// Takes bytes of its connection.
     pub(crate) fn receive(&mut self, bytes: &[u8], now: u64) -> Verdict {
         self.inbox.extend_from_slice(bytes);
+        if self.speaks == Speaks::Text {
+            return self.take_line();
+        }
         while let Some(reply) = self.next_reply() {
             if self.take(&reply, now) == Verdict::Leave {
                 return Verdict::Leave;
@@ -179,6 +217,17 @@ impl Agency {
             self.next = self.acknowledged + 1;
         }
         Verdict::Stay
+    }
+
+    /// A whole line is the last that comes.
+    fn take_line(&mut self) -> Verdict {
+        let Some(line) = self.inbox.strip_suffix(b"\n") else { return Verdict::Stay };
+        if line != b"ERROR" {
+            self.is_done = self.flight.contains(&Asked::TextWinners);
+            self.is_finished = true;
+            self.flight.clear();
+        }
+        Verdict::Leave
     }
 
     fn next_reply(&mut self) -> Option<Reply> {
@@ -203,7 +252,7 @@ impl Agency {
             }
             (2, _) => self.is_finished = true,
             (7, _) => self.is_done = true,
-            (8, _) => self.rests_until = now + 1500,
+            (8, _) => self.rests_until = now + NOT_READY_PAUSE,
             // What it asked behind its mark would wait for a draw that needs the mark.
             (4, Asked::Ready) if self.flight.contains(&Asked::Winners) => return Verdict::Leave,
             (4, _) if data.contains("no room") || data.starts_with("GAP") => {

@@ -35,9 +35,17 @@ struct Clock {
     until: u64,
 }
 
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Packets,
+    Text,
+}
+
 pub(crate) struct Line {
     pub(crate) number: usize,
     pub(crate) agency: usize,
+    pub(crate) dialect: Dialect,
     /// Its client has forgotten it: nobody reads what it brings.
     pub(crate) is_old: bool,
     pub(crate) known: Known,
@@ -49,6 +57,8 @@ pub(crate) struct Line {
     pub(crate) stalled_until: u64,
     /// What was asked and not answered, each with where it ends in what was sent.
     asked: VecDeque<(u64, Asked)>,
+    /// The last of the batches that were sent in the text dialect, which answers none of them.
+    pub(crate) brought: u64,
     sent: u64,
     delivered: u64,
     /// How much had arrived when a newer session of the lane was welcomed.
@@ -69,6 +79,7 @@ impl Line {
     pub(crate) fn new(
         number: usize,
         agency: usize,
+        dialect: Dialect,
         (session, bell): (Box<dyn Session>, Arc<Bell>),
         output_max: usize,
         now: u64,
@@ -76,12 +87,14 @@ impl Line {
         let mut line = Self {
             number,
             agency,
+            dialect,
             is_old: false,
             known: Known::default(),
             way: VecDeque::new(),
             is_ended: false,
             stalled_until: 0,
             asked: VecDeque::new(),
+            brought: 0,
             sent: 0,
             delivered: 0,
             fenced_from: None,
@@ -101,7 +114,10 @@ impl Line {
     pub(crate) fn send(&mut self, asked: Asked, bytes: &[u8]) {
         self.sent += bytes.len() as u64;
         self.way.extend(bytes);
-        self.asked.push_back((self.sent, asked));
+        match asked {
+            Asked::TextBatch(seq) => self.brought = seq,
+            _ => self.asked.push_back((self.sent, asked)),
+        }
     }
 
     /// A newer session of the lane was welcomed, if it is newer: what arrives from now on is refused.
@@ -116,6 +132,16 @@ impl Line {
         let (end, asked) = self.asked.pop_front().expect("nothing more was asked");
         self.known.is_fenced = self.fenced_from.is_some_and(|from| end > from);
         asked
+    }
+
+    /// What the only line of the text dialect answers: a batch, where nothing else was asked.
+    pub(crate) fn asked_in_text(&self) -> Asked {
+        self.asked.front().map_or(Asked::TextBatch(self.brought), |(_, asked)| *asked)
+    }
+
+    /// Whether all of what was asked first has arrived.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.asked.front().is_some_and(|(end, _)| *end <= self.delivered)
     }
 
     pub(crate) fn is_served(&self) -> bool {
@@ -174,8 +200,7 @@ impl Line {
 
     /// Its time is over, which it never is while an answer is owed.
     pub(crate) fn time_out(&mut self, now: u64) -> Vec<u8> {
-        let owed = self.asked.front().is_some_and(|(end, _)| *end <= self.delivered);
-        assert!(!owed, "a deadline runs while {:?} is owed", self.asked);
+        assert!(!self.is_awaited(), "a deadline runs while {:?} is owed", self.asked);
         self.hand_in(Input::Deadline, now)
     }
 

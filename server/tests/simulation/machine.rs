@@ -19,11 +19,12 @@ use bolillero_server::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use bolillero_server::lottery::event::{Replayed, open_body, open_record};
 use bolillero_server::lottery::session::{Lottery, SessionLimits};
 use bolillero_server::lottery::state::{Draw, Terms};
+use bolillero_server::lottery::text::TextLottery;
 use bolillero_server::lottery::winners::Digest;
-use bolillero_server::session::{Mailbox, Peer, Service as _, Session};
+use bolillero_server::session::{Mailbox, Peer, Service, Session};
 
 use crate::chance::Chance;
-use crate::line::Bell;
+use crate::line::{Bell, Dialect};
 use crate::model::WINNING_NUMBER;
 use crate::stored::Stored;
 use crate::wire::DRAW;
@@ -64,6 +65,7 @@ impl Setup {
 pub(crate) struct Running {
     pub(crate) office: Arc<Office>,
     service: Lottery,
+    text_service: TextLottery,
     committer: Committer,
     preparer: Preparer,
     /// Nothing once the draw is done.
@@ -138,9 +140,11 @@ impl Running {
         let office = Arc::new(Office::new(state, ledger, Mailbox::new(bell.clone())));
         let drawer = Drawer::new(Arc::clone(&office), shared, DrawSettings::default());
         let service = Lottery::new(Arc::clone(&office), setup.limits);
+        let text_service = TextLottery::new(Arc::clone(&office), setup.limits);
         let mut running = Self {
             office,
             service,
+            text_service,
             committer,
             preparer,
             drawer: Some(drawer),
@@ -171,10 +175,14 @@ impl Running {
         Ok(())
     }
 
-    pub(crate) fn connect(&self) -> (Box<dyn Session>, Arc<Bell>) {
+    pub(crate) fn connect(&self, dialect: Dialect) -> (Box<dyn Session>, Arc<Bell>) {
         let bell = Arc::new(Bell::default());
         let peer = Peer { address: ([127, 0, 0, 1], 1).into() };
-        (self.service.open(peer, Mailbox::new(bell.clone())), bell)
+        let service: &dyn Service = match dialect {
+            Dialect::Packets => &self.service,
+            Dialect::Text => &self.text_service,
+        };
+        (service.open(peer, Mailbox::new(bell.clone())), bell)
     }
 
     /// Somebody may have asked for something.

@@ -23,6 +23,9 @@ pub(crate) enum Asked {
     BaseBatch(u64),
     BaseReady,
     BaseWinners,
+    TextBatch(u64),
+    TextFinish,
+    TextWinners,
 }
 
 /// What an agency has to send.
@@ -120,6 +123,45 @@ impl Model {
             (Asked::BaseWinners, 8) => assert!(promised.winners.is_none(), "it was told them once"),
             (_, 4) => check_refusal(lane, known, asked, &reply.1),
             _ => panic!("{asked:?} was answered with {reply:?}"),
+        }
+    }
+
+    /// Holds the line that a connection of the text dialect ends with now, or that it ends without one; it has brought
+    /// so many batches.
+    pub(crate) fn judge_line(
+        &mut self,
+        stored: &Stored,
+        agency: usize,
+        may_lack_room: bool,
+        (asked, brought): (Asked, u64),
+        line: &str,
+    ) {
+        let lane = &stored.lanes[agency];
+        let (input, promised) = (&self.inputs[agency], &mut self.promised[agency]);
+        match (asked, line) {
+            (_, "ERROR\n") => {
+                let holds = may_lack_room || lane.finished || lane.epoch > 0;
+                assert!(holds, "{asked:?} was an error without a reason: {lane:?}");
+            }
+            (Asked::TextFinish, count) => {
+                assert_eq!(count, format!("{}\n", input.totals(brought).0));
+                promised.store(lane, brought);
+                assert!(lane.finished, "counted, and the mark is not on disk");
+                promised.finished = true;
+            }
+            (Asked::TextWinners, "") => {
+                assert!(promised.winners.is_none(), "it was told them once");
+            }
+            (Asked::TextWinners, line) => {
+                assert_eq!(stored.draws, 1, "told of a draw that is not on disk");
+                let told = match line.trim_end() {
+                    "NOWINNERS" => "#".to_owned(),
+                    documents => documents.replace(',', "#") + "#",
+                };
+                assert_eq!(told, winners(lane));
+                promised.winners = Some(told);
+            }
+            _ => panic!("{asked:?} was answered with {line:?}"),
         }
     }
 

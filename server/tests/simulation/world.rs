@@ -9,7 +9,7 @@ use bolillero_server::lottery::draw::DrawStep;
 use crate::agency::{Agency, Verdict};
 use crate::chance::Chance;
 use crate::events::Events;
-use crate::line::Line;
+use crate::line::{Dialect, Line};
 use crate::machine::{Machine, Setup};
 use crate::model::{Asked, Input, Model, WINNING_NUMBER};
 use crate::stored::Stored;
@@ -21,6 +21,7 @@ const FAULTY_STEPS_MAX: usize = 6000;
 const CALM_STEPS_MAX: usize = 40_000;
 /// How seldom the clock goes on to the next time that somebody waits for, though something else can be done.
 const TIME_PASSES_ONE_IN: usize = 100;
+const GETS_BYTES: &str = "gets bytes";
 
 pub(crate) struct World {
     pub(crate) chance: Chance,
@@ -167,7 +168,7 @@ impl World {
         match choice {
             Choice::Deliver(place) => {
                 let count = self.some_bytes();
-                self.turn(place, "gets bytes", |line, now| line.deliver(count, now));
+                self.turn(place, GETS_BYTES, |line, now| line.deliver(count, now));
             }
             Choice::News(place) => self.turn(place, "gets news", Line::tell_news),
             Choice::Flush(place) => {
@@ -227,7 +228,9 @@ impl World {
         let number = self.lines_made;
         self.lines_made += 1;
         let output_max = self.machine.setup.limits.output_bytes_max;
-        let line = Line::new(number, place, running.connect(), output_max, self.events.now);
+        let dialect = self.agencies[place].dialect();
+        let session = running.connect(dialect);
+        let line = Line::new(number, place, dialect, session, output_max, self.events.now);
         self.lines.push(line);
         self.events.note(format_args!("line {number}: agency {} connects", place + 1));
         number
@@ -237,7 +240,9 @@ impl World {
         let agency = &mut self.agencies[place];
         let requests = agency.act(&self.model.inputs[place], &mut self.chance);
         let own = agency.line.expect("it has a connection");
-        let is_last = requests.iter().any(|request| request.asked == Asked::Ready);
+        let is_last = requests
+            .iter()
+            .any(|request| matches!(request.asked, Asked::Ready | Asked::TextFinish));
         for request in requests {
             let number = if request.is_stray { self.connect(place) } else { own };
             let line = self.lines.iter_mut().find(|line| line.number == number).unwrap();
@@ -262,7 +267,18 @@ impl World {
         self.events.note(format_args!("line {}: {what}", line.number));
         line.know_newest(self.model.newest_epoch(line.agency));
         let said = tell(line, self.events.now);
-        for reply in packets(&said) {
+        match line.dialect {
+            Dialect::Packets => self.judge_packets(place, &said),
+            Dialect::Text => self.judge_line(place, &said, what),
+        }
+        if let Some(running) = &mut self.machine.running {
+            running.was_asked();
+        }
+    }
+
+    fn judge_packets(&mut self, place: usize, said: &[u8]) {
+        let line = &mut self.lines[place];
+        for reply in packets(said) {
             let shown: String = reply.1.chars().take(24).collect();
             self.events.note(format_args!("line {}: answers {} {shown}", line.number, reply.0));
             if reply.0 == 0 {
@@ -273,9 +289,20 @@ impl World {
             line.known.may_lack_room = self.machine.room_may_lack;
             self.model.judge(&self.stored, line.agency, &mut line.known, asked, &reply);
         }
-        if let Some(running) = &mut self.machine.running {
-            running.was_asked();
+    }
+
+    /// One line at most, and then the end. An end without one says something only where it answers what was sent.
+    fn judge_line(&mut self, place: usize, said: &[u8], what: &str) {
+        let line = &self.lines[place];
+        let answers = !line.is_served() && what == GETS_BYTES && line.is_awaited();
+        if said.is_empty() && !answers {
+            return;
         }
+        assert!(!line.is_served(), "a line, and no end");
+        let (text, room) = (String::from_utf8_lossy(said), self.machine.room_may_lack);
+        self.events.note(format_args!("line {}: ends with {text:?}", line.number));
+        let asked = (line.asked_in_text(), line.brought);
+        self.model.judge_line(&self.stored, line.agency, room, asked, &text);
     }
 
     /// Its client reads; nobody reads what an old line brings.

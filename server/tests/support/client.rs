@@ -18,6 +18,8 @@ pub(crate) struct Client {
     /// The peer sends no more.
     ended: bool,
     held: bool,
+    /// It was told of the stop while it held, and is to be told again behind what had arrived.
+    stop_due: bool,
     out: Vec<u8>,
 }
 
@@ -30,6 +32,7 @@ impl Client {
             unread: Vec::new(),
             ended: false,
             held: false,
+            stop_due: false,
             out: Vec::new(),
         }
     }
@@ -48,6 +51,7 @@ impl Client {
 
     /// Has the session told that the server stops.
     pub(crate) fn stop(&mut self) {
+        self.stop_due = self.held;
         self.hand_in(Input::Mail(Mail::Shutdown));
         self.turn();
     }
@@ -116,6 +120,9 @@ impl Client {
             } else if !self.held && self.ended {
                 self.ended = false;
                 self.hand_in(Input::Eof);
+            } else if !self.held && self.stop_due {
+                self.stop_due = false;
+                self.hand_in(Input::Mail(Mail::Shutdown));
             } else {
                 return;
             }

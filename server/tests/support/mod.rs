@@ -26,7 +26,8 @@ use bolillero_server::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use bolillero_server::lottery::event::{Replayed, open_body, open_record};
 use bolillero_server::lottery::session::{Lottery, SessionLimits};
 use bolillero_server::lottery::state::{Draw, Terms};
-use bolillero_server::session::{Mailbox, Peer, Service as _, Wake};
+use bolillero_server::lottery::text::TextLottery;
+use bolillero_server::session::{Mailbox, Peer, Service, Wake};
 
 pub(crate) use self::client::Client;
 use self::client::Wakes;
@@ -98,6 +99,7 @@ pub(crate) struct Central {
     alarm: Arc<Alarm>,
     bell: Arc<DrawerBell>,
     service: Lottery,
+    text_service: TextLottery,
     journal: Journal,
     clients: AtomicUsize,
 }
@@ -164,6 +166,7 @@ impl Central {
             None => {}
         }
         let service = Lottery::new(Arc::clone(&office), setup.limits);
+        let text_service = TextLottery::new(Arc::clone(&office), setup.limits);
         let clients = AtomicUsize::new(0);
         Ok(Self {
             disk,
@@ -175,6 +178,7 @@ impl Central {
             alarm,
             bell,
             service,
+            text_service,
             journal,
             clients,
         })
@@ -187,10 +191,19 @@ impl Central {
     }
 
     pub(crate) fn connect(&self) -> Client {
+        self.connect_to(&self.service)
+    }
+
+    /// A connection that speaks the text dialect.
+    pub(crate) fn connect_text(&self) -> Client {
+        self.connect_to(&self.text_service)
+    }
+
+    fn connect_to(&self, service: &dyn Service) -> Client {
         let number = self.clients.fetch_add(1, Ordering::Relaxed);
         let wakes = Arc::new(Wakes::new(number, Arc::clone(&self.journal)));
         let peer = Peer { address: ([127, 0, 0, 1], 1).into() };
-        Client::new(self.service.open(peer, Mailbox::new(wakes.clone())), wakes)
+        Client::new(service.open(peer, Mailbox::new(wakes.clone())), wakes)
     }
 
     /// A connection that has said HELLO and was welcomed.

@@ -1,4 +1,4 @@
-//! The wire, written and read without the product's own code: packets, bets, and the chain over them.
+//! The wire, written and read without the product's own code: packets, frames, bets, and the chain over them.
 
 use sha2::{Digest as _, Sha256};
 
@@ -61,6 +61,28 @@ pub(crate) fn session_ready(agency: u32, last_seq: u64, bets: u64) -> Vec<u8> {
 
 pub(crate) fn ask(agency: u32) -> Vec<u8> {
     packet(6, format!("{agency}#"))
+}
+
+/// One frame of the text dialect.
+pub(crate) fn frame(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).unwrap().to_be_bytes();
+    [length.as_slice(), text.as_bytes()].concat()
+}
+
+/// Several frames.
+pub(crate) fn frames<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    texts.into_iter().flat_map(frame).collect()
+}
+
+/// A batch in the text dialect, made of its body: the markers go, and the separators change.
+pub(crate) fn text_of(body: &str) -> String {
+    let items: Vec<&str> = body.trim_end_matches('#').split('#').skip(1).collect();
+    items.chunks(7).map(|bet| bet[1..].join(",") + ";").collect()
+}
+
+/// A batch of bets on these numbers, in the text dialect.
+pub(crate) fn text(agency: u32, numbers: &[u32]) -> String {
+    text_of(&body(agency, numbers))
 }
 
 pub(crate) fn ack() -> Reply {

@@ -1,0 +1,106 @@
+//! The text dialect over connections: all is said on one, then read to its end. What is said, and
+//! what an end means, is [`Text`]'s to know.
+
+use std::time::{Duration, Instant};
+
+use super::{BROKEN_READ_MAX, Line, Lost, Office, Pausing, READ_SIZE, Wire, leave, reason};
+use crate::batches::Batch;
+use crate::dialogue::{Progress, Stop};
+use crate::ending::{Asked, Ending};
+use crate::source::SourceError;
+use crate::text::{After, Text};
+
+/// The longest line of an office is one of 16 MiB. One that is longer is not read on.
+const LINE_SIZE_MAX: usize = 17 << 20;
+
+/// Does the work over as many connections as it takes. `watch` is told of progress.
+///
+/// # Errors
+/// [`Stop`] from the work, [`Stop::Away`] when the office cannot be reached for too long, or
+/// [`Stop::Asked`] when the end is asked for.
+pub fn converse_in_text<F: Iterator<Item = Result<Batch, SourceError>>>(
+    office: &Office,
+    work: &mut Text<F>,
+    ending: &Ending,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<(), Stop> {
+    let mut way = Line::new(office, ending);
+    loop {
+        way.established = false;
+        let lost = match way.connect() {
+            Err(reason) => reason,
+            Ok(mut wire) => {
+                way.say(&mut wire, work, watch)?;
+                let said = wire.read_to_end(office.reply_timeout);
+                if ending.is_asked() {
+                    return Err(leave(work.lost(&Asked.to_string())));
+                }
+                match said {
+                    Ok(said) => match way.go_on(work.told(&said)?)? {
+                        After::Done => return Ok(()),
+                        After::Another | After::Pause(_) => continue,
+                    },
+                    Err(reason) => work.lost(&reason).map(|()| reason)?,
+                }
+            }
+        };
+        way.wait_to_reconnect(lost)?;
+    }
+}
+
+impl Line<'_> {
+    /// Says all there is to say, unless the office does not take it or the end is asked for.
+    fn say<F: Iterator<Item = Result<Batch, SourceError>>>(
+        &self,
+        wire: &mut Wire,
+        work: &mut Text<F>,
+        watch: &mut dyn FnMut(Progress),
+    ) -> Result<(), Stop> {
+        let mut out = Vec::new();
+        work.open(&mut out);
+        while work.go_on(&mut out)? {
+            wire.write(&mut out);
+            watch(work.progress());
+            if wire.broken.is_some() || self.ending.is_asked() {
+                return Ok(());
+            }
+        }
+        wire.write(&mut out);
+        Ok(())
+    }
+
+    /// The office has ended a connection in order: it is there. Pauses where that is to be.
+    fn go_on(&mut self, after: After) -> Result<After, Stop> {
+        self.away_since = Instant::now();
+        match after {
+            After::Pause(reason) => self.pause(reason)?,
+            After::Another => self.pausing = Pausing::new(self.office.pauses),
+            After::Done => {}
+        }
+        Ok(after)
+    }
+}
+
+impl Wire {
+    /// All that comes until the connection ends, in `time`. A connection that is cut behind a whole
+    /// line has said it.
+    fn read_to_end(&mut self, time: Duration) -> Result<Vec<u8>, Lost> {
+        let begin = Instant::now();
+        let mut bytes = vec![0; READ_SIZE];
+        let mut said = Vec::new();
+        while said.len() <= LINE_SIZE_MAX {
+            let time = if self.broken.is_some() { BROKEN_READ_MAX } else { time };
+            let left = time.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                return Err(reason(&std::io::ErrorKind::WouldBlock.into()));
+            }
+            match self.try_read(&mut bytes, Some(left)) {
+                Ok(0) => break,
+                Ok(size) => said.extend_from_slice(&bytes[..size]),
+                Err(_) if said.ends_with(b"\n") => break,
+                Err(error) => return Err(self.broken.take().unwrap_or_else(|| reason(&error))),
+            }
+        }
+        Ok(said)
+    }
+}

@@ -1,0 +1,106 @@
+//! What a server is told of the files that it serves.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::ensure;
+
+use super::Connections;
+use super::address::{FILES_PORT_DEFAULT, parse_port, resolve};
+use super::sources::Sources;
+use super::units::{deadline_flag, flag, size_flag};
+use crate::args::{FileLimitArgs, FilesArgs, ServeArgs};
+use crate::files::FilesLimits;
+use crate::server::PUBLISHED_DIRECTORY;
+
+/// The most threads that can be asked for to wait for the disk.
+pub const FILE_READERS_MAX: usize = 64;
+/// The longest listing that can be asked for.
+pub const LISTING_SIZE_MAX: usize = 64 << 20;
+/// Deployed scripts start the server for clients of other machines.
+const HOST_DEFAULT: &str = "0.0.0.0";
+
+/// Which files are served, and where.
+#[derive(Debug, Clone)]
+pub struct FileService {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The directory that they are in.
+    pub directory: PathBuf,
+    /// What the service keeps to.
+    pub limits: FilesLimits,
+}
+
+/// All that a server of nothing but files is told.
+#[derive(Debug, Clone)]
+pub struct FilesConfig {
+    /// What it serves.
+    pub service: FileService,
+    /// How connections are held, and what is logged.
+    pub connections: Connections,
+}
+
+impl FileService {
+    /// The files beside a lottery, if any are served.
+    pub(super) fn beside(args: &ServeArgs) -> anyhow::Result<Option<Self>> {
+        let limits = limits(&args.file_limits, &args.idle_timeout)?;
+        let Some(listen) = &args.files else { return Ok(None) };
+        let published = || args.data_dir.join(PUBLISHED_DIRECTORY);
+        Ok(Some(Self {
+            listen: resolve("files", listen, FILES_PORT_DEFAULT)?,
+            directory: args.files_dir.clone().unwrap_or_else(published),
+            limits,
+        }))
+    }
+}
+
+impl FilesConfig {
+    /// As [`Config::new`](super::Config::new). The port is the options' only: `SERVER_PORT` is that of the lottery.
+    ///
+    /// # Errors
+    /// The first value that means nothing, and where it came from.
+    pub fn new(
+        args: &FilesArgs,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Self> {
+        let sources = Sources::open(args.connections.config.as_deref(), &environment)?;
+        let service = FileService {
+            listen: listen(args)?,
+            directory: args.datadir.clone(),
+            limits: limits(&args.limits, &args.idle_timeout)?,
+        };
+        Ok(Self { service, connections: Connections::new(&args.connections, &sources)? })
+    }
+}
+
+fn listen(args: &FilesArgs) -> anyhow::Result<SocketAddr> {
+    if let Some(text) = &args.listen {
+        return resolve("listen", text, FILES_PORT_DEFAULT);
+    }
+    let port = args.port.as_deref().map(|text| flag("port", text, parse_port)).transpose()?;
+    let host = args.address.as_deref().unwrap_or(HOST_DEFAULT);
+    resolve("address", host, port.unwrap_or(FILES_PORT_DEFAULT))
+}
+
+fn limits(args: &FileLimitArgs, idle_timeout: &str) -> anyhow::Result<FilesLimits> {
+    let readers = args.file_readers;
+    ensure!(
+        (1..=FILE_READERS_MAX).contains(&readers),
+        "--file-readers {readers}: not 1 to {FILE_READERS_MAX}"
+    );
+    let command_bytes_max = size_flag("max-command", &args.max_command)?;
+    ensure!(command_bytes_max > 0, "--max-command 0: nothing could be asked");
+    let listing_bytes_max = size_flag("max-listing", &args.max_listing)?;
+    ensure!(
+        listing_bytes_max <= LISTING_SIZE_MAX,
+        "--max-listing {}: more than 64MiB",
+        args.max_listing
+    );
+    Ok(FilesLimits {
+        command_bytes_max,
+        command_time_max: deadline_flag("command-timeout", &args.command_timeout)?,
+        idle_time_max: deadline_flag("idle-timeout", idle_timeout)?,
+        readers,
+        listing_bytes_max,
+    })
+}

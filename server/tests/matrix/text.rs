@@ -1,0 +1,171 @@
+//! The text dialect, as its deployed clients speak it: byte for byte, over a socket, beside the other dialect.
+
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use bolillero_server::args::{Cli, Command};
+use bolillero_server::config::Config;
+use bolillero_server::driver::Driver;
+use bolillero_server::failure::Failure;
+use bolillero_server::lifecycle::{Lifecycle, Phase};
+use bolillero_server::server::{self, Sockets};
+use clap::{Parser as _, ValueEnum as _};
+use tempfile::{TempDir, tempdir};
+
+use crate::harness::{Client, PATIENCE, connect};
+
+/// A whole office for two agencies, which listens for both dialects.
+struct Office {
+    text: SocketAddr,
+    packets: SocketAddr,
+    life: Lifecycle,
+    ended: Receiver<Result<(), Failure>>,
+    _directory: TempDir,
+}
+
+impl Office {
+    fn start(driver: Driver, options: &[&str]) -> Self {
+        let directory = tempdir().unwrap();
+        let driver = driver.to_possible_value().unwrap();
+        let typed = ["bolillero-server", "serve", "--listen", "127.0.0.1:0", "--agencies", "2"];
+        let text = ["--listen-text", "127.0.0.1:0", "--segment-size", "1MiB", "--data-dir"];
+        let data_dir = directory.path().to_str().unwrap();
+        let driver = [data_dir, "--driver", driver.get_name()];
+        let typed = [&typed[..], &text, &driver, options].concat();
+        let Command::Serve(args) = Cli::parse_from(typed).command else { panic!("it is serve") };
+        let config = Config::new(&args, |_| None).unwrap();
+        let sockets = Sockets::bind(&config).unwrap();
+        let packets = sockets.lottery.local_addr().unwrap();
+        let text = sockets.text.as_ref().unwrap().local_addr().unwrap();
+        let life = Lifecycle::new();
+        let its_life = life.clone();
+        let (end, ended) = mpsc::channel();
+        thread::spawn(move || end.send(server::run(&config, sockets, &its_life)));
+        assert!(life.wait_for(Phase::Serving, PATIENCE));
+        Self { text, packets, life, ended, _directory: directory }
+    }
+
+    fn text(&self) -> Client {
+        connect(self.text, 1)
+    }
+
+    fn packets(&self) -> Client {
+        connect(self.packets, 1)
+    }
+
+    /// What a connection is told that sends this, up to its end.
+    fn told(&self, sent: &[u8]) -> String {
+        let mut client = self.text();
+        client.send(sent);
+        String::from_utf8(client.rest()).unwrap()
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        self.life.stop();
+        if !thread::panicking() {
+            self.ended.recv_timeout(PATIENCE).unwrap().unwrap();
+        }
+    }
+}
+
+/// One bet of agency 1 on 7574, by itself.
+const BROUGHT: &[u8] = b"\x00\x03BET\x00\x231,Ana,Paz,30007574,1990-01-01,7574;\x00\x06FINISH";
+const RESULTS_1: &[u8] = b"\x00\x07RESULTS\x00\x011";
+const RESULTS_2: &[u8] = b"\x00\x07RESULTS\x00\x012";
+const READY_2: &[u8] = b"\x05\0\0\0\x022#";
+const ACK: &[u8] = b"\x02\0\0\0\0";
+
+/// Whether one more bet of agency 1 is, in the other dialect.
+fn is_taken(packets: &mut Client) -> bool {
+    packets.send(b"\x01\0\0\0\x191#Ana#Paz#1#1990-01-01#1#");
+    let mut header = [0; 5];
+    packets.0.read_exact(&mut header).unwrap();
+    let mut data = vec![0; usize::from(header[4])];
+    packets.0.read_exact(&mut data).unwrap();
+    header[..] == *ACK
+}
+
+/// So many batches of `bets` bets each.
+fn batches(count: usize, bets: usize) -> Vec<u8> {
+    let batch = "1,Ana,Paz,30000001,1990-01-01,1;".repeat(bets);
+    let length = u16::try_from(batch.len()).unwrap().to_be_bytes();
+    [length.as_slice(), batch.as_bytes()].concat().repeat(count)
+}
+
+pub(crate) fn both_dialects_share_one_draw(driver: Driver) {
+    let office = Office::start(driver, &[]);
+    assert_eq!(office.told(RESULTS_1), "", "the draw is not done");
+    assert_eq!(office.told(BROUGHT), "1\n");
+    assert_eq!(office.told(RESULTS_1), "", "nor now");
+    let mut other = office.packets();
+    other.send(READY_2);
+    other.expect(ACK);
+    // The answer to the last mark says that the draw is done, in whichever dialect it was asked.
+    assert_eq!(office.told(RESULTS_1), "30007574\n");
+    assert_eq!(office.told(RESULTS_2), "NOWINNERS\n");
+    assert_eq!(office.told(BROUGHT), "ERROR\n", "it has finished");
+}
+
+pub(crate) fn frames_cut_into_single_bytes_are_counted(driver: Driver) {
+    let office = Office::start(driver, &[]);
+    let mut client = office.text();
+    for byte in BROUGHT {
+        client.send(&[*byte]);
+    }
+    assert_eq!(client.rest(), b"1\n");
+}
+
+pub(crate) fn far_more_batches_than_may_be_unsynced_are_counted_in_one_line(driver: Driver) {
+    let office = Office::start(driver, &["--max-unanswered", "4", "--ledger-queue", "100KiB"]);
+    let mut client = office.text();
+    client.send(&[b"\0\x03BET", &batches(500, 100)[..], b"\0\x06FINISH"].concat());
+    assert_eq!(client.rest(), b"50000\n");
+}
+
+pub(crate) fn an_error_survives_a_peer_that_keeps_sending(driver: Driver) {
+    let office = Office::start(driver, &[]);
+    let mut client = office.text();
+    let sent = [b"\0\x03BET", &batches(1, 10)[..], b"\0\x04oops", &batches(500, 100)].concat();
+    client.send(&sent);
+    assert_eq!(client.rest(), b"ERROR\n");
+}
+
+pub(crate) fn a_peer_of_text_that_sends_no_more_is_still_counted(driver: Driver) {
+    let office = Office::start(driver, &[]);
+    let mut client = office.text();
+    client.send(BROUGHT);
+    client.0.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.rest(), b"1\n");
+}
+
+pub(crate) fn a_newcomer_of_text_without_room_is_closed_without_a_byte(driver: Driver) {
+    let options = ["--max-connections", "1", "--busy-delay", "10ms"];
+    let office = Office::start(driver, &options);
+    let mut inside = office.text();
+    inside.send(b"\0\x03BET");
+    for _ in 0..3 {
+        let mut newcomer = office.text();
+        assert_eq!(newcomer.rest(), b"");
+    }
+    inside.send(&BROUGHT[5..]);
+    assert_eq!(inside.rest(), b"1\n");
+}
+
+pub(crate) fn a_stop_waits_for_a_count_that_is_owed_and_closes_the_silent(driver: Driver) {
+    let office = Office::start(driver, &["--announce-delay", "300ms", "--drain-timeout", "1h"]);
+    let mut packets = office.packets();
+    packets.send(READY_2);
+    packets.expect(ACK);
+    let (mut silent, mut owed) = (office.text(), office.text());
+    silent.send(b"\0\x03BET");
+    owed.send(BROUGHT);
+    // Bets of an agency are taken until it is marked: then the draw is under way, and the count is owed.
+    while is_taken(&mut packets) {}
+    office.life.stop();
+    assert_eq!(silent.rest(), b"");
+    assert_eq!(owed.rest(), b"1\n");
+}
