@@ -65,8 +65,8 @@ fn a_file_that_changed_between_two_runs_is_begun_anew_and_that_is_told() {
 
 #[test]
 fn a_file_that_changes_while_it_is_fetched_is_begun_anew_or_told() {
-    let (old, new) = (content(5 * SLICE), content(2 * SLICE));
-    for summed in [true, false] {
+    let (old, shorter, longer) = (content(5 * SLICE), content(2 * SLICE), content(7 * SLICE));
+    for (summed, new) in [(true, &shorter), (false, &shorter), (false, &longer)] {
         let place = Place::new(&[]);
         let put = |content: &[u8]| {
             if summed {
@@ -85,11 +85,11 @@ fn a_file_that_changes_while_it_is_fetched_is_begun_anew_or_told() {
         let output = std::thread::scope(|scope| {
             let getting = scope.spawn(|| place.get_from(&relay.server(), &impatient));
             stalled.recv_timeout(TIME_MAX).unwrap();
-            put(&new);
+            put(new);
             getting.join().unwrap()
         });
         assert!(output.status.success(), "{output:?}");
-        assert!(place.here("big") == new);
+        assert!(place.here("big") == *new);
         assert!(stderr(&output).contains(" bytes of it were fetched: begins anew\n"), "{output:?}");
 
         // Bytes that were printed cannot be taken back.
@@ -98,7 +98,7 @@ fn a_file_that_changes_while_it_is_fetched_is_begun_anew_or_told() {
         let output = std::thread::scope(|scope| {
             let printing = scope.spawn(|| finish(files("cat", &relay.server(), &impatient)));
             stalled.recv_timeout(TIME_MAX).unwrap();
-            put(&new);
+            put(new);
             printing.join().unwrap()
         });
         assert_eq!(output.status.code(), Some(1), "{output:?}");
