@@ -18,15 +18,19 @@ pub(super) fn run(config: &GetConfig, server: Server<'_>) -> Result<(), Stop> {
     };
     getting.sums = getting.look_up_sums()?;
     let sizes = getting.server.sizes(&names)?;
-    let bar = progress::bytes_of_file(sizes.iter().flatten().sum());
-    let (mut tally, mut before) = (Tally::new(names.len()), 0);
+    // A server may tell any sizes.
+    let total = sizes.iter().flatten().fold(0, |total: u64, size| total.saturating_add(*size));
+    let bar = progress::bytes_of_file(total);
+    let (mut tally, mut before) = (Tally::new(names.len()), 0_u64);
     for (name, size) in names.iter().zip(sizes) {
         let share = size.as_ref().map_or(0, |size| *size);
         let fetched = match size {
-            Ok(size) => getting.file(name, size, &|bytes| bar.set_position(before + bytes)),
+            Ok(size) => getting.file(name, size, &|bytes| {
+                bar.set_position(before.saturating_add(bytes));
+            }),
             Err(problem) => Err(problem.of(name).into()),
         };
-        before += share;
+        before = before.saturating_add(share);
         bar.set_position(before);
         tally.note(fetched)?;
     }

@@ -233,6 +233,21 @@ fn a_server_that_is_not_there_or_is_none_is_told() {
 }
 
 #[test]
+fn sizes_that_no_file_has_are_not_added_up() {
+    let lies = vec![
+        ("get_metadata SHA256SUMS", b"202 FILE NOT FOUND\r\n".to_vec()),
+        ("get_metadata", format!("0 OK\r\n{}\r\n", u64::MAX).into_bytes()),
+    ];
+    let server = place::serve(Shelf { lies, ..Shelf::default() }).to_string();
+    let output = Place::new(&[]).get_from(&server, &["a", "b"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    for name in ["a", "b"] {
+        let said = format!("bolillero: {name}: the server says 202 FILE NOT FOUND");
+        assert!(stderr(&output).contains(&said), "{output:?}");
+    }
+}
+
+#[test]
 fn a_server_without_room_is_waited_for() {
     let place = Place::new(&[("a", b"1")]);
     let relay = place::Relay::new(
