@@ -33,7 +33,7 @@ impl Questions for Listing {
                 Err(FilesError::refused("the listing", code, text))
             }
             Part::Name(name) => {
-                self.bytes += name.len();
+                self.bytes += name.len() + NAME_COST;
                 if self.bytes > LISTING_BYTES_MAX {
                     return Err(FilesError::ListingTooLong);
                 }
@@ -222,5 +222,7 @@ fn is_done(code: u16) -> bool {
     Status::of_code(code) == Some(Status::Ok)
 }
 
-/// The longest listing that is read: names without their line ends.
-const LISTING_BYTES_MAX: usize = 4 << 20;
+/// The memory that a listing may take. One of 1 MiB, as long as ours are by default, takes less.
+const LISTING_BYTES_MAX: usize = 16 << 20;
+/// What a name takes beside its characters.
+const NAME_COST: usize = 32;
