@@ -7,13 +7,15 @@ use std::path::Path;
 use tempfile::tempdir;
 
 use crate::for_every_driver;
-use crate::office::{Office, Port, serve, server_program};
+use crate::office::{Office, Port, listens, serve, server_program};
 use crate::process::{Ended, Process};
 
 fn start_echo(options: &[&str]) -> Office {
     let mut command = server_program();
     command.args(["echo", "--listen", "127.0.0.1:0"]).args(options);
-    Office::listening(Process::start(command))
+    let mut process = Process::start(command);
+    let address = listens(&mut process, "echo");
+    Office { process, address }
 }
 
 /// Says `bytes` and then no more; returns all that is answered.
