@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Seek as _};
 use std::thread;
 
+use ::log::LevelFilter;
 use anyhow::{Context as _, ensure};
 use bolillero_protocol::log_line;
 
@@ -13,14 +14,14 @@ use crate::base::Base;
 use crate::batches::Batches;
 use crate::bet::SingleBet;
 use crate::config::{
-    AgencyConfig, BetConfig, Dialect, EchoConfig, Environment, GenerateConfig, LoadConfig,
-    LogLevel, ProbeConfig, UsageError,
+    AgencyConfig, BetConfig, Dialect, EchoConfig, Environment, FilesConfig, GenerateConfig,
+    LoadConfig, LogLevel, ProbeConfig, UsageError,
 };
 use crate::dialogue::{Progress, Stop};
 use crate::ending::Ending;
 use crate::source::Source;
 use crate::text::Text;
-use crate::{connect, echo, generate, load, log, probe, progress, signals};
+use crate::{connect, echo, files, generate, load, log, probe, progress, signals};
 
 /// The program: what was typed, done.
 ///
@@ -33,6 +34,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Bet(args) => run_bet(&BetConfig::new(&args, environment)?),
         Command::Echo(args) => run_echo(&EchoConfig::new(&args, environment)?),
         Command::Probe(args) => run_probe(&ProbeConfig::new(&args, environment)?),
+        Command::Files { command } => run_files(&FilesConfig::new(command)?),
         Command::Generate(args) => run_generate(&GenerateConfig::new(args)?),
         Command::Load(args) => {
             let config = LoadConfig::new(&args)?;
@@ -95,16 +97,11 @@ fn until_asked(
     level: &LogLevel,
     work: impl FnOnce(&Ending) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    log::start(level.filter);
+    log::start(&log::Lines::Stdout, level.filter);
     let ending = Ending::default();
     signals::watch(&ending)?;
     let outcome = work(&ending);
-    if !ending.end() {
-        // The thread that heard the signal has said how this ends, and ends it.
-        loop {
-            thread::park();
-        }
-    }
+    end(&ending);
     let Err(error) = outcome else { return Ok(()) };
     if matches!(error.downcast_ref(), Some(Stop::Asked)) {
         ::log::info!("action: exit | result: success");
@@ -113,6 +110,26 @@ fn until_asked(
     let shown = log_line::value(&format!("{error:#}"));
     ::log::error!("action: {action} | result: fail | {named}error: {shown}");
     Err(error)
+}
+
+/// Stdout is for names and bytes: what is to be told goes to stderr.
+fn run_files(config: &FilesConfig) -> anyhow::Result<()> {
+    log::start(&log::Lines::Stderr, LevelFilter::Info);
+    let ending = Ending::default();
+    signals::watch_files(&ending)?;
+    let outcome = files::run(config, &ending);
+    end(&ending);
+    Ok(outcome?)
+}
+
+/// Says that the work has ended.
+fn end(ending: &Ending) {
+    if !ending.end() {
+        // The thread that heard the signal has said how this ends, and ends it.
+        loop {
+            thread::park();
+        }
+    }
 }
 
 fn serve_file(config: &AgencyConfig, ending: &Ending) -> anyhow::Result<()> {

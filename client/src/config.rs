@@ -4,7 +4,7 @@
 //! ```text
 //! sources   flag > environment > file > default      client  what every agency's command is told
 //! yaml      the file of settings                     agency, bet, echo, probe
-//! env_file  the file of a bet                        load    and generate: options only
+//! env_file  the file of a bet                        load, files     and generate: options only
 //! ```
 
 mod env_file;
@@ -15,6 +15,7 @@ mod agency;
 mod bet;
 mod client;
 mod echo;
+mod files;
 mod load;
 mod probe;
 
@@ -27,6 +28,7 @@ pub use agency::{AgencyConfig, Dialect, WINDOW_MAX};
 pub use bet::{BetConfig, ENV_FILES_DEFAULT};
 pub use client::{CONFIG_FILE_DEFAULT, ClientConfig, LOOP_AMOUNT_MAX, LogLevel, Period};
 pub use echo::EchoConfig;
+pub use files::{FilesConfig, GetConfig, SLICE_SIZE_MAX, SLICES_MAX, Task};
 pub use load::{GenerateConfig, LOAD_BETS_MAX, LOAD_PACKET_SIZES, LoadConfig};
 pub use probe::ProbeConfig;
 pub use sources::{Environment, FILE_SIZE_MAX};

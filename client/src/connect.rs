@@ -1,5 +1,5 @@
-//! An agency's socket and clock: connects, waits, moves bytes, and ends at once when that is asked.
-//! What is said is a [`Dialogue`]'s to know.
+//! A client's socket and clock: connects, waits, moves bytes, and ends at once when that is asked.
+//! What is said is a [`Dialogue`]'s or another [`Talk`]'s to know.
 
 mod address;
 mod lines;
@@ -20,8 +20,9 @@ pub use self::lines::ask_line;
 pub use self::pauses::Pauses;
 use self::pauses::Pausing;
 pub use self::text::converse_in_text;
-use crate::dialogue::{Conversation, Dialogue, Next, Progress, Stop};
+use crate::dialogue::{Dialogue, Next, Progress, Stop};
 use crate::ending::{Asked, Ending, Held};
+use crate::talk::{Packets, Talk};
 
 /// The longest a single try to connect may take.
 const TRY_MAX: Duration = Duration::from_secs(5);
@@ -62,25 +63,7 @@ pub fn converse(
     ending: &Ending,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<(), Stop> {
-    let mut line = Line::new(office, ending);
-    loop {
-        line.established = false;
-        let lost = match line.connect() {
-            Err(reason) => reason,
-            Ok(wire) => match line.serve(wire, dialogue, watch)? {
-                None => return Ok(()),
-                Some(reason) => {
-                    let lost = dialogue.lost(&reason);
-                    if ending.is_asked() {
-                        return Err(leave(lost));
-                    }
-                    lost?;
-                    reason
-                }
-            },
-        };
-        line.wait_to_reconnect(lost)?;
-    }
+    Line::new(office, ending).talk(&mut Packets::new(dialogue), watch)
 }
 
 /// Ends because that was asked. What is left open is told: nobody else could know.
@@ -92,26 +75,67 @@ fn leave(lost: Result<(), Stop>) -> Stop {
     Stop::Asked
 }
 
-/// The way to an office over time: what outlives a connection.
-struct Line<'a> {
+/// The way to a server over time: what outlives a connection.
+pub struct Line<'a> {
     office: &'a Office,
     ending: &'a Ending,
+    /// The connection that the last conversation left, on which nothing is owed.
+    kept: Option<Wire>,
     pausing: Pausing,
     granted: u64,
-    /// When the last connection that the office answered on ended.
+    /// When the last connection that the server answered on ended, or the conversation began.
     away_since: Instant,
     established: bool,
 }
 
 impl<'a> Line<'a> {
-    fn new(office: &'a Office, ending: &'a Ending) -> Self {
+    /// A way on which nothing was said yet. It is opened when there is something to say.
+    #[must_use]
+    pub fn new(office: &'a Office, ending: &'a Ending) -> Self {
         Self {
             office,
             ending,
+            kept: None,
             pausing: Pausing::new(office.pauses),
             granted: 0,
             away_since: Instant::now(),
             established: false,
+        }
+    }
+
+    /// Holds a conversation over as many connections as it takes: first the one that the
+    /// conversation before it left. `watch` is told of progress.
+    ///
+    /// # Errors
+    /// As [`converse`].
+    pub fn talk(
+        &mut self,
+        talk: &mut impl Talk,
+        watch: &mut dyn FnMut(Progress),
+    ) -> Result<(), Stop> {
+        self.granted = 0;
+        self.pausing = Pausing::new(self.office.pauses);
+        self.away_since = Instant::now();
+        loop {
+            self.established = false;
+            let lost = match self.kept.take().map_or_else(|| self.connect(), Ok) {
+                Err(reason) => reason,
+                Ok(mut wire) => match self.serve(&mut wire, talk, watch)? {
+                    None => {
+                        self.kept = Some(wire);
+                        return Ok(());
+                    }
+                    Some(reason) => {
+                        let lost = talk.lost(&reason);
+                        if self.ending.is_asked() {
+                            return Err(leave(lost));
+                        }
+                        lost?;
+                        reason
+                    }
+                },
+            };
+            self.wait_to_reconnect(lost)?;
         }
     }
 
@@ -136,30 +160,29 @@ impl<'a> Line<'a> {
         self.office.connect_timeout.saturating_sub(self.away_since.elapsed())
     }
 
-    /// Serves the dialogue over one connection. `None`: the work is done.
+    /// Holds the conversation over one connection. `None`: the work is done.
     fn serve(
         &mut self,
-        mut wire: Wire,
-        dialogue: &mut impl Dialogue,
+        wire: &mut Wire,
+        talk: &mut impl Talk,
         watch: &mut dyn FnMut(Progress),
     ) -> Result<Option<Lost>, Stop> {
-        let mut conversation = Conversation::new();
         let mut clock = Clock { owed: None, since: Instant::now() };
         let mut bytes = vec![0; READ_SIZE];
         let mut out = Vec::new();
-        dialogue.open(&mut out)?;
+        talk.open(&mut out)?;
         loop {
             if self.ending.is_asked() {
                 return Ok(Some(Asked.to_string()));
             }
             wire.write(&mut out);
-            let wait = self.longest_wait(&mut clock, dialogue);
+            let wait = self.longest_wait(&mut clock, talk);
             let size = match wire.read(&mut bytes, wait) {
                 Ok(size) => size,
                 Err(reason) => return Ok(Some(reason)),
             };
-            let next = conversation.receive(dialogue, &bytes[..size], &mut out)?;
-            self.note_progress(dialogue, watch);
+            let next = talk.receive(&bytes[..size], &mut out)?;
+            self.note_progress(talk, watch);
             match next {
                 Next::Read => {}
                 Next::Done => return Ok(None),
@@ -168,26 +191,26 @@ impl<'a> Line<'a> {
                     if self.pause(reason).is_err() {
                         return Ok(Some(Asked.to_string()));
                     }
-                    dialogue.resume(&mut out)?;
+                    talk.resume(&mut out)?;
                 }
             }
         }
     }
 
     /// How long the next read may take; `None` when there is no limit.
-    fn longest_wait(&self, clock: &mut Clock, dialogue: &impl Dialogue) -> Option<Duration> {
-        let left = clock.left(dialogue.owed()?, Instant::now(), self.office.reply_timeout);
+    fn longest_wait(&self, clock: &mut Clock, talk: &impl Talk) -> Option<Duration> {
+        let left = clock.left(talk.owed()?, Instant::now(), self.office.reply_timeout);
         Some(if self.established { left } else { left.min(self.time_left()) })
     }
 
-    fn note_progress(&mut self, dialogue: &impl Dialogue, watch: &mut dyn FnMut(Progress)) {
-        let progress = dialogue.progress();
+    fn note_progress(&mut self, talk: &impl Talk, watch: &mut dyn FnMut(Progress)) {
+        let progress = talk.progress();
         watch(progress);
         if progress.granted > self.granted {
             self.granted = progress.granted;
             self.pausing = Pausing::new(self.office.pauses);
         }
-        self.established |= dialogue.is_established();
+        self.established |= talk.is_established();
     }
 
     fn pause(&mut self, reason: &str) -> Result<(), Asked> {

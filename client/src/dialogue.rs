@@ -7,6 +7,7 @@ use bolillero_protocol::tlv::{Decoder, Packet, Rules};
 use bolillero_protocol::{chain::Head, list, message::opcode};
 
 use crate::ending::Asked;
+use crate::files::FilesError;
 use crate::source::SourceError;
 
 /// The longest answer that is read whole, in bytes of data.
@@ -280,11 +281,14 @@ pub enum Stop {
         /// How the wait ended.
         reason: String,
     },
+    /// Files cannot be told of, read or fetched.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// The work ends because that was asked for.
     #[error("{Asked}")]
     Asked,
-    /// The office could not be reached for too long.
-    #[error("no office answers at {server} for {waited}: {reason}")]
+    /// The server could not be reached for too long.
+    #[error("no server answers at {server} for {waited}: {reason}")]
     Away {
         /// Its address.
         server: String,

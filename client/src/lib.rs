@@ -1,5 +1,6 @@
 //! The agency's side of Bolillero: sends a file of bets or a single one, asks for the winners,
-//! tries servers out, makes sample files, and loads an office with bets of many agencies at once.
+//! fetches what is published, tries servers out, makes sample files, and loads an office with bets
+//! of many agencies at once.
 //!
 //! ```text
 //! args      what was typed                          config    what it means; every check
@@ -9,7 +10,8 @@
 //! bet       a single one, opcode 1                  base      opcodes 1 to 8: for older offices
 //! text      the text dialect, for offices that listen for it
 //! echo      messages that have to come back         probe     whether a server is there, and right
-//! connect   an agency's socket and clock            generate  sample files
+//! talk      a conversation as bytes                 connect   a client's socket and clock
+//! files     what a file server offers, fetched      generate  sample files
 //! load      many agencies at once, and how fast     load/sockets  their sockets
 //! log       the lines that deployed tools parse     progress  the bar on a terminal
 //! ```
@@ -27,12 +29,16 @@ pub mod batches;
 
 pub mod dialogue;
 
+pub mod talk;
+
 pub mod agency;
 pub mod base;
 pub mod bet;
 pub mod echo;
 pub mod probe;
 pub mod text;
+
+pub mod files;
 
 pub mod connect;
 

@@ -1,7 +1,9 @@
-//! Writes log lines to stdout, each with one write. Never ends or stalls the program: a line that a
-//! stalled or closed stdout does not take is dropped. Says nothing itself.
+//! Writes log lines to stdout, or to stderr where stdout is for data, each with one write. Never
+//! ends or stalls the program: a line that a stalled or closed stream does not take is dropped.
+//! Says nothing itself.
 
-use std::io::Write as _;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 use bolillero_protocol::log_line;
 use chrono::Local;
@@ -10,17 +12,22 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::progress;
 
-/// How long a line waits for a stdout that takes nothing, in nanoseconds.
+/// How long a line waits for a stream that takes nothing, in nanoseconds.
 const STALL_MAX: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// The longest line, in bytes. A pipe that is ready takes this much (`PIPE_BUF`) without blocking.
 const LINE_SIZE_MAX: usize = 4096;
 
-struct Lines;
+/// Where lines go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lines {
+    Stdout,
+    Stderr,
+}
 
 /// Shows lines of `level` and above from here on.
-pub(crate) fn start(level: LevelFilter) {
-    // A second start in one process (a test) finds the first one's logger, which is the same.
-    let _ = log::set_logger(&Lines);
+pub(crate) fn start(lines: &'static Lines, level: LevelFilter) {
+    // A second start in one process (a test) finds the first one's logger.
+    let _ = log::set_logger(lines);
     log::set_max_level(level);
 }
 
@@ -32,7 +39,10 @@ impl Log for Lines {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let line = line(record);
-            progress::set_aside(|| write_line(&line));
+            progress::set_aside(|| match self {
+                Self::Stdout => write_line(io::stdout().lock(), &line),
+                Self::Stderr => write_line(io::stderr().lock(), &line),
+            });
         }
     }
 
@@ -54,13 +64,12 @@ fn line(record: &Record<'_>) -> String {
     line
 }
 
-fn write_line(line: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let mut ready = [PollFd::new(&stdout, PollFlags::OUT)];
+fn write_line(mut stream: impl Write + AsFd, line: &str) {
+    let mut ready = [PollFd::new(&stream, PollFlags::OUT)];
     let takes = poll(&mut ready, Some(&STALL_MAX)).is_ok_and(|n| n > 0)
         && ready[0].revents().contains(PollFlags::OUT);
     if takes {
         // A line that ends in its only newline reaches the descriptor in one write.
-        let _ = stdout.write_all(line.as_bytes());
+        let _ = stream.write_all(line.as_bytes());
     }
 }

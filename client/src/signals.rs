@@ -19,6 +19,8 @@ use crate::ending::Ending;
 const NOTICE_TIME_MAX: Duration = Duration::from_millis(300);
 /// The exit code of work that ends because that was asked for.
 const EXIT_ASKED: i32 = 0;
+/// The exit code of files that are not whole: who goes on with them must know.
+const EXIT_UNFETCHED: i32 = 1;
 /// The exit code of a load that did not measure.
 const EXIT_UNMEASURED: i32 = 1;
 
@@ -34,6 +36,22 @@ pub(crate) fn watch(ending: &Ending) -> anyhow::Result<()> {
         if !ending.ends_within(NOTICE_TIME_MAX) && ending.end() {
             log::info!("action: exit | result: success");
             process::exit(EXIT_ASKED);
+        }
+    })
+}
+
+/// As [`watch`], for work whose end before it is done is no success.
+///
+/// # Errors
+/// What the operating system refuses.
+pub(crate) fn watch_files(ending: &Ending) -> anyhow::Result<()> {
+    let ending = ending.clone();
+    listen(EXIT_UNFETCHED, move |signal| {
+        ending.ask();
+        if !ending.ends_within(NOTICE_TIME_MAX) && ending.end() {
+            // Where even stderr is closed there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "bolillero: {signal} came before all was done");
+            process::exit(EXIT_UNFETCHED);
         }
     })
 }

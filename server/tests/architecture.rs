@@ -115,6 +115,13 @@ fn only_the_directory_touches_the_files_that_are_served() {
 }
 
 #[test]
+fn only_the_folder_touches_the_files_that_are_fetched() {
+    check("client/src/files", &FILES, &["/folder.rs"]);
+    check("client/src/files", &["rustix", "OwnedFd"], &["/folder.rs"]);
+    check("client/src/files", &CLOCKS, &[]);
+}
+
+#[test]
 fn only_the_disk_touches_the_ledgers_files() {
     check("server/src/ledger", &FILES, &["/disk.rs"]);
     check("server/src/ledger", &["sync_data", "sync_all", "write_all_at"], &["/disk.rs"]);

@@ -22,6 +22,12 @@ impl Address {
         (plain && !host.is_empty()).then(|| Self { host: host.to_owned(), port })
     }
 
+    /// Reads the same, or a host alone: then the port is `port`.
+    #[must_use]
+    pub fn parse_or_port(text: &str, port: u16) -> Option<Self> {
+        Self::parse(text).or_else(|| Self::parse(&format!("{text}:{port}")))
+    }
+
     /// Looks its addresses up.
     ///
     /// # Errors
@@ -68,6 +74,27 @@ mod tests {
         ];
         for (text, shown) in cases {
             let address = Address::parse(text).map(|address| address.to_string());
+            assert_eq!(address.as_deref(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_alone_has_the_port_that_is_usual() {
+        let cases = [
+            ("server", Some("server:7")),
+            ("127.0.0.1", Some("127.0.0.1:7")),
+            ("[::1]", Some("[::1]:7")),
+            ("server:1", Some("server:1")),
+            ("[::1]:1", Some("[::1]:1")),
+            ("", None),
+            (":", None),
+            ("::1", None),
+            ("server:", None),
+            ("server:0", None),
+            ("server:65536", None),
+        ];
+        for (text, shown) in cases {
+            let address = Address::parse_or_port(text, 7).map(|address| address.to_string());
             assert_eq!(address.as_deref(), shown, "{text}");
         }
     }

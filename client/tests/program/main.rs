@@ -5,11 +5,15 @@
 
 #[path = "../office/mod.rs"]
 mod office;
+#[path = "../shelf/mod.rs"]
+mod shelf;
+
 mod running;
 mod setting;
 
 mod bet;
 mod echo;
+mod files;
 mod killed;
 mod network;
 mod options;

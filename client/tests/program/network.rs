@@ -53,7 +53,7 @@ fn an_office_that_stays_away_ends_the_wait_in_time() {
         let output = finish(agency(&setting.file(), &address, options));
         assert_eq!(output.status.code(), Some(1));
         let said =
-            format!("bolillero: no office answers at {address} for 20ms: connection refused\n");
+            format!("bolillero: no server answers at {address} for 20ms: connection refused\n");
         assert_eq!(stderr(&output), said);
     }
 }
@@ -154,7 +154,7 @@ fn an_office_that_accepts_and_never_answers_is_no_office() {
     let options = ["--connect-timeout", "200ms", "--reply-timeout", "50ms"];
     let output = finish(agency(&setting.file(), &address, &options));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let said = format!("bolillero: no office answers at {address} for 200ms: no answer in time\n");
+    let said = format!("bolillero: no server answers at {address} for 200ms: no answer in time\n");
     assert_eq!(stderr(&output), said);
     // Without a session nobody can know what became of the batch.
     let output = finish(agency(&setting.file(), &address, &[&options[..], &["--base"]].concat()));

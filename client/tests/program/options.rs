@@ -30,6 +30,13 @@ const CLIENT: [(&str, &str); 7] = [
     ("--peer-timeout", "[default: 30s]"),
 ];
 
+const FILE_SERVER: [(&str, &str); 3] = [
+    ("--connect-timeout", "[default: 2m]"),
+    ("--reply-timeout", "[default: 30s]"),
+    ("--peer-timeout", "[default: 30s]"),
+];
+const SLICES: [(&str, &str); 2] = [("--window", "[default: 4]"), ("--slice", "[default: 1MiB]")];
+
 /// The options of each command beside those above, in the order of the help, with the default or
 /// what says that there is none.
 const HELP: &[Help] = &[
@@ -64,6 +71,17 @@ const HELP: &[Help] = &[
         ],
     ),
     ("probe", &[("--service", "[default: lottery]"), ("--timeout", "[default: 5s]")]),
+    ("files ls", &[("--long", "before its name")]),
+    (
+        "files get",
+        &[
+            ("--all", "all files"),
+            ("--output", "[default: .]"),
+            ("--force", "Replace files"),
+            ("--no-verify", "SHA256SUMS"),
+        ],
+    ),
+    ("files cat", &[]),
     (
         "generate",
         &[
@@ -97,11 +115,14 @@ const HELP: &[Help] = &[
 #[test]
 fn help_names_every_option_with_its_default() {
     for (command, own) in HELP {
-        let output = finish(program(&[command, "--help"]));
+        let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
+        let output = finish(program(&words));
         assert!(output.status.success(), "{output:?}");
         let expected: Vec<_> = match *command {
             "agency" | "bet" | "echo" => CLIENT.iter().chain(*own).collect(),
             "probe" => own.iter().chain(&SERVER).collect(),
+            "files ls" => FILE_SERVER.iter().chain(*own).collect(),
+            "files get" | "files cat" => FILE_SERVER.iter().chain(*own).chain(&SLICES).collect(),
             _ => own.iter().collect(),
         };
         let help = stdout(&output);
@@ -120,8 +141,10 @@ fn help_names_every_option_with_its_default() {
             assert!(option.contains(said), "{command} {option}: {said}");
         }
     }
-    let help = stdout(&finish(program(&["--help"])));
+    let help = [&["--help"][..], &["files", "--help"]];
+    let help = help.map(|words| stdout(&finish(program(words)))).concat();
     for (command, _) in HELP {
+        let command = command.rsplit(' ').next().unwrap();
         assert!(help.contains(&format!("  {command} ")), "{command}: {help}");
     }
     assert!(help.contains("Exit codes: 0 done, or asked to stop, 1 failure, 2 usage, "), "{help}");
