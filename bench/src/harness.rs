@@ -5,6 +5,7 @@ mod rows;
 mod timed;
 mod draw;
 mod idle;
+mod files;
 mod run;
 mod load;
 mod audit;
@@ -50,6 +51,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     if bench.takes(rows::IDLE) {
         report.idle = idle::measure(&bench, &mut disk).context("row idle")?;
+        write(&bench, &mut report, begin)?;
+    }
+    if bench.takes(rows::FILES) {
+        report.files = Some(files::measure(&bench, &disk).context("row files")?);
         write(&bench, &mut report, begin)?;
     }
     io::stdout().write_all(report.text().as_bytes()).context("writing to stdout")

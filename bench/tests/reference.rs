@@ -15,7 +15,12 @@ use tempfile::TempDir;
 
 const N_AGENCIES: usize = 4;
 const N_BATCHES: usize = 60;
+/// More than one read takes.
+const N_LINES: usize = 300;
+const N_CLIENTS: usize = 100;
 const ACK: [u8; 5] = [2, 0, 0, 0, 0];
+/// More than is sent at once, and of no round size.
+const FILE: &[u8] = &[b'f'; 700_001];
 const LIMIT: Duration = Duration::from_secs(30);
 
 struct Reference {
@@ -26,7 +31,17 @@ struct Reference {
 
 impl Reference {
     fn start(kind: &str) -> Reference {
+        Reference::start_in(tempfile::tempdir().unwrap(), kind)
+    }
+
+    /// With a file that is there before.
+    fn start_with(kind: &str, file: &[u8]) -> Reference {
         let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("batches"), file).unwrap();
+        Reference::start_in(folder, kind)
+    }
+
+    fn start_in(folder: TempDir, kind: &str) -> Reference {
         let mut child = Command::new(env!("CARGO_BIN_EXE_reference"))
             .args([kind, "--listen", "127.0.0.1:0", "--file"])
             .arg(folder.path().join("batches"))
@@ -113,6 +128,49 @@ fn an_unknown_packet_is_refused_by_all() {
         let mut socket = reference.connect();
         socket.write_all(&packet(9, "1#1#")).unwrap();
         assert_eq!(read_to_end(socket)[0], 4, "{kind}");
+    }
+}
+
+#[test]
+fn the_file_is_sent_whole_to_whoever_says_anything() {
+    let reference = Reference::start_with("stream", FILE);
+    for word in ["x", "all\r\n"] {
+        let mut socket = reference.connect();
+        socket.write_all(word.as_bytes()).unwrap();
+        assert_eq!(read_to_end(socket), FILE);
+    }
+}
+
+#[test]
+fn every_line_is_answered_with_the_size_of_the_file() {
+    let reply = format!("0 OK\r\n{}\r\n", FILE.len());
+    for kind in ["reply", "replies"] {
+        let reference = Reference::start_with(kind, FILE);
+        let lines = "get_metadata results.bin\r\n".repeat(N_LINES);
+        for size in [7, 4096, lines.len()] {
+            let mut socket = reference.connect();
+            for piece in lines.as_bytes().chunks(size) {
+                socket.write_all(piece).unwrap();
+            }
+            socket.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(read_to_end(socket), reply.repeat(N_LINES).as_bytes(), "{kind} {size}");
+        }
+    }
+}
+
+#[test]
+fn many_clients_of_replies_are_answered_at_once() {
+    let reference = Reference::start_with("replies", FILE);
+    let mut sockets: Vec<TcpStream> = (0..N_CLIENTS).map(|_| reference.connect()).collect();
+    for _ in 0..3 {
+        for socket in &mut sockets {
+            socket.write_all(b"get_metadata f\r\n").unwrap();
+        }
+        for socket in &mut sockets {
+            let mut reply = [0; 14];
+            socket.read_exact(&mut reply).unwrap();
+            assert_eq!(&reply, b"0 OK\r\n700001\r\n");
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use std::io::Write as _;
 mod command;
 mod reply;
 mod answers;
+mod base64;
 
 pub use answers::{Answers, Part, ReplyError};
 pub use command::Commands;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
-use super::rows::ROW_NAMES;
+use super::rows::{FILES, ROW_NAMES};
 
 /// Measures bolillero-server beside small reference servers, in turns on the same disk.
 ///
@@ -24,14 +24,14 @@ pub(crate) struct Args {
     /// Where to write; its disk is the one that is measured
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     out: PathBuf,
-    /// One round of fewer bets, four rows, no system calls counted: under two minutes
+    /// One round of less work, five rows, no system calls counted: under two minutes
     #[arg(long)]
     quick: bool,
     /// Rounds of each row, 1 to 99; with --quick it is 1
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
-    /// Which rows, separated by commas [default: all; with --quick those of the speed of bets]
+    /// Which rows, separated by commas [default: all; with --quick five of them]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     #[arg(value_parser = PossibleValuesParser::new(ROW_NAMES))]
     rows: Vec<String>,
@@ -51,7 +51,7 @@ pub(crate) struct Bench {
 }
 
 /// The rows of `--quick`.
-const QUICK_ROWS: [&str; 4] = ["5x1", "5x16", "500x1", "per-request"];
+const QUICK_ROWS: [&str; 5] = ["5x1", "5x16", "500x1", "per-request", FILES];
 
 impl Bench {
     pub(crate) fn new(args: Args) -> anyhow::Result<Self> {

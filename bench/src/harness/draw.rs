@@ -114,7 +114,7 @@ fn restart(bench: &Bench, directory: &Path) -> anyhow::Result<(Spread, Memory)> 
         let mut command = run::serve(bench, directory);
         command.args(["--agencies", &AGENCIES.to_string()]);
         let begin = Instant::now();
-        let running = run::listen_ours(command)?;
+        let running = run::listen_ours(command, "lottery")?;
         times.push(begin.elapsed().as_secs_f64());
         memory = Some(Memory::read(running.process.id())?);
         running.stop()?;

@@ -78,7 +78,7 @@ fn measure_driver(
     let mut command = run::serve(bench, &directory);
     command.args(["--driver", driver.name()]);
     command.args(["--max-connections", &(connections + 1).to_string()]);
-    let running = run::listen_ours(command)?;
+    let running = run::listen_ours(command, "lottery")?;
     let pid = running.process.id();
     // The first one makes what all share.
     let first = ask(&running.address)?;

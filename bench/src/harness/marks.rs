@@ -37,6 +37,15 @@ const SPEED: [(&str, Driver, Marks); 10] = [
     ("per-request", Driver::Pool, at_least(0.6, 0.8, 0.95)),
 ];
 
+/// Of a plain loop's throughput: slices as they are.
+pub(crate) const FILES_RAW: Marks = at_least(0.8, 0.9, 1.0);
+/// Of a plain loop's throughput, in bytes of the file: slices in base64.
+pub(crate) const FILES_BASE64: Marks = at_least(0.5, 0.7, 0.9);
+/// Of a bare loop's replies: the size of a file.
+pub(crate) const FILES_METADATA: Marks = at_least(0.6, 0.75, 0.9);
+/// MiB resident, after all of it.
+pub(crate) const FILES_MIB: Marks = at_most(32.0, 16.0, 8.0);
+
 /// Seconds from the last agency's readiness to the last winners, 10 million bets.
 pub(crate) const DRAW_SECONDS: Marks = at_most(1.0, 0.3, 0.15);
 /// Seconds from start to listening, 10 million bets stored.

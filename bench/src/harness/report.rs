@@ -2,6 +2,7 @@
 
 mod figures;
 mod sections;
+mod files;
 mod table;
 
 pub(crate) use self::figures::{milliseconds, significant, with_unit};
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use super::args::Bench;
 use super::draw::DrawReport;
+use super::files::FilesReport;
 use super::idle::IdleReport;
 use super::machine::{Machine, Version};
 use super::timed::RowReport;
@@ -30,6 +32,7 @@ pub(crate) struct Report {
     pub(crate) rows: Vec<RowReport>,
     pub(crate) draw: Option<DrawReport>,
     pub(crate) idle: Vec<IdleReport>,
+    pub(crate) files: Option<FilesReport>,
 }
 
 impl Report {
@@ -43,6 +46,7 @@ impl Report {
             rows: Vec::new(),
             draw: None,
             idle: Vec::new(),
+            files: None,
         }
     }
 

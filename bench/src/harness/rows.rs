@@ -5,12 +5,14 @@ use serde::Serialize;
 use super::args::Bench;
 
 /// The rows that can be asked for.
-pub(crate) const ROW_NAMES: [&str; 8] =
-    ["5x1", "5x16", "50x1", "500x1", "per-request", "scale", DRAW, IDLE];
+pub(crate) const ROW_NAMES: [&str; 9] =
+    ["5x1", "5x16", "50x1", "500x1", "per-request", "scale", DRAW, IDLE, FILES];
 /// 10 million bets once: the draw, a restart, memory, reading the ledger.
 pub(crate) const DRAW: &str = "draw-restart-memory";
 /// The memory that idle connections take.
 pub(crate) const IDLE: &str = "idle";
+/// Files over HFTP: their bytes, and their sizes.
+pub(crate) const FILES: &str = "files";
 
 /// A batch's packet is at most so long, header included.
 pub(crate) const BATCH_BYTES: u32 = 8000;
@@ -67,6 +69,9 @@ pub(crate) enum Reference {
     Group,
     Pipe,
     Accept,
+    Stream,
+    Reply,
+    Replies,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,11 +115,14 @@ impl Reference {
             Self::Group => "group",
             Self::Pipe => "pipe",
             Self::Accept => "accept",
+            Self::Stream => "stream",
+            Self::Reply => "reply",
+            Self::Replies => "replies",
         }
     }
 
     pub(crate) fn stores(self) -> bool {
-        !matches!(self, Self::Null | Self::Accept)
+        matches!(self, Self::Append | Self::SyncEach | Self::Group | Self::Pipe)
     }
 }
 

@@ -17,7 +17,7 @@ use super::load::{After, LoadReport, load};
 use super::network;
 use super::proc::{Cost, Memory, Used};
 use super::process::{Ending, From, Process};
-use super::rows::{Server, Work};
+use super::rows::{Reference, Server, Work};
 use super::trace::{Calls, Trace};
 
 const START_MAX: Duration = Duration::from_secs(60);
@@ -105,35 +105,49 @@ pub(crate) fn start(
     directory: &Path,
 ) -> anyhow::Result<Running> {
     match server {
-        Server::Reference(kind) => {
-            let mut command = Command::new(&bench.reference);
-            command.args([kind.name(), "--listen", "127.0.0.1:0", "--file"]);
-            command.arg(reference_file(directory));
-            listen(command, Ending::Kill, "listening on ")
-        }
+        Server::Reference(kind) => start_reference(bench, kind, &reference_file(directory)),
         Server::Ours(driver, _) => {
             let mut command = serve(bench, directory);
             command.args(["--agencies", &agencies.to_string(), "--driver", driver.name()]);
-            listen_ours(command)
+            listen_ours(command, "lottery")
         }
     }
 }
 
+/// Starts a reference with the file that it writes or sends.
+pub(crate) fn start_reference(
+    bench: &Bench,
+    kind: Reference,
+    file: &Path,
+) -> anyhow::Result<Running> {
+    let mut command = Command::new(&bench.reference);
+    command.args([kind.name(), "--listen", "127.0.0.1:0", "--file"]).arg(file);
+    listen(command, Ending::Kill, "listening on ")
+}
+
 /// `bolillero-server serve` on a data directory, without options.
 pub(crate) fn serve(bench: &Bench, directory: &Path) -> Command {
+    let mut command = ours(bench, directory, "serve");
+    command.arg("--data-dir").arg(data_dir(directory));
+    command
+}
+
+/// A command of our server that listens, in a directory, without options.
+pub(crate) fn ours(bench: &Bench, directory: &Path, subcommand: &str) -> Command {
     let mut command = Command::new(&bench.server);
     // Elsewhere a server/config.ini could be found.
     command.current_dir(directory);
     for name in ENVIRONMENT {
         command.env_remove(name);
     }
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir(directory));
+    command.args([subcommand, "--listen", "127.0.0.1:0"]);
     command
 }
 
-/// Waits until a server of ours listens.
-pub(crate) fn listen_ours(command: Command) -> anyhow::Result<Running> {
-    listen(command, Ending::Ask, "action: listen | result: success | service: lottery | address: ")
+/// Waits until a service of ours listens.
+pub(crate) fn listen_ours(command: Command, service: &str) -> anyhow::Result<Running> {
+    let before = format!("action: listen | result: success | service: {service} | address: ");
+    listen(command, Ending::Ask, &before)
 }
 
 /// The address is what follows on the line.

@@ -2,9 +2,9 @@
 //! which reply to expect, and keeps no more of it than a line or a piece of base64.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
+use super::base64::BASE64;
 use super::{BASE64_GROUP_SIZE, BASE64_QUAD_SIZE, Continuation, Form, Status};
 use crate::list::parse_number;
 
@@ -257,7 +257,7 @@ impl Answers {
     /// behind them.
     fn decode(&mut self, whole: usize, left: u64) -> Result<u64, ReplyError> {
         self.data.clear();
-        let decoded = STANDARD.decode_vec(&self.text[..whole], &mut self.data);
+        let decoded = BASE64.decode_vec(&self.text[..whole], &mut self.data);
         decoded.map_err(|_| ReplyError::NotBase64)?;
         self.text.drain(..whole);
         left.checked_sub(self.data.len() as u64).ok_or(ReplyError::OtherSize)

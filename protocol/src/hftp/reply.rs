@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
+use super::base64::BASE64;
 use super::{Form, Status};
 
 /// Bytes that are encoded as a whole number of characters: pieces of a multiple of it can be
@@ -61,7 +61,7 @@ impl Reply<'_> {
 pub fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + BASE64_QUAD_SIZE * bytes.len().div_ceil(BASE64_GROUP_SIZE), 0);
-    let encoded = STANDARD.encode_slice(bytes, &mut out[start..]);
+    let encoded = BASE64.encode_slice(bytes, &mut out[start..]);
     assert_eq!(encoded.ok(), Some(out.len() - start), "base64 has four characters a group");
 }
 

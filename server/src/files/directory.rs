@@ -5,7 +5,7 @@
 //! is looked at and not followed.
 
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use bolillero_protocol::hftp::FileName;
@@ -75,23 +75,35 @@ impl Directory {
         Ok(Self { path })
     }
 
+    /// Has a file looked up under a name, in one go where only memory is looked into.
+    fn find<T>(
+        &self,
+        name: &str,
+        reach: Reach,
+        find: impl FnOnce(BorrowedFd<'_>, &Path) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match reach {
+            Reach::Memory => find(CWD, &self.path.join(name)),
+            Reach::Disk => find(self.look_up(OFlags::PATH)?.as_fd(), name.as_ref()),
+        }
+    }
+
     /// Looks the directory up.
-    fn look_up(&self, flags: OFlags, reach: Reach) -> io::Result<OwnedFd> {
-        let open = || open_at(CWD, &self.path, flags | OFlags::DIRECTORY, reach);
+    fn look_up(&self, flags: OFlags) -> io::Result<OwnedFd> {
+        let open = || open_at(CWD, &self.path, flags | OFlags::DIRECTORY, Reach::Disk);
         let opened = match open() {
             Err(Errno::NOENT) => std::fs::create_dir_all(&self.path).and_then(|()| Ok(open()?)),
             opened => opened.map_err(io::Error::from),
         };
-        opened.map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock => error,
-            _ => io::Error::other(format!("the directory {}: {error}", self.path.display())),
+        opened.map_err(|error| {
+            io::Error::other(format!("the directory {}: {error}", self.path.display()))
         })
     }
 }
 
 impl Folder for Directory {
     fn names(&self, bytes_max: usize) -> io::Result<Vec<String>> {
-        let directory = self.look_up(OFlags::RDONLY, Reach::Disk)?;
+        let directory = self.look_up(OFlags::RDONLY)?;
         let (mut names, mut bytes) = (Vec::new(), 0);
         for entry in Dir::read_from(&directory)? {
             let entry = entry?;
@@ -110,18 +122,18 @@ impl Folder for Directory {
     }
 
     fn size_of(&self, name: &str, reach: Reach) -> io::Result<u64> {
-        let directory = self.look_up(OFlags::PATH, reach)?;
-        size_in(&directory, name, reach)
+        self.find(name, reach, |at, path| size_at(at, path, reach))
     }
 
     fn open(&self, name: &str, reach: Reach) -> io::Result<Box<dyn Content>> {
-        let directory = self.look_up(OFlags::PATH, reach)?;
-        // Opening a device can do things, so it is looked at first. What takes its place in between
-        // does not block.
-        size_in(&directory, name, reach)?;
-        let file = find(&directory, name, OFlags::RDONLY | OFlags::NONBLOCK, reach)?;
-        let size = regular_size(&file)?;
-        Ok(Box::new(OpenFile { file, size }))
+        self.find(name, reach, |at, path| {
+            // Opening a device can do things, so it is looked at first. What takes its place in
+            // between does not block.
+            size_at(at, path, reach)?;
+            let file = find_at(at, path, OFlags::RDONLY | OFlags::NONBLOCK, reach)?;
+            let size = regular_size(&file)?;
+            Ok(Box::new(OpenFile { file, size }) as Box<dyn Content>)
+        })
     }
 }
 
@@ -151,13 +163,13 @@ impl Content for OpenFile {
 }
 
 /// The size of a regular file, which is not opened for it.
-fn size_in(directory: &OwnedFd, name: &str, reach: Reach) -> io::Result<u64> {
-    regular_size(&find(directory, name, OFlags::PATH, reach)?)
+fn size_at(at: BorrowedFd<'_>, path: &Path, reach: Reach) -> io::Result<u64> {
+    regular_size(&find_at(at, path, OFlags::PATH, reach)?)
 }
 
-/// Opens what has this name in a directory, be it what it may.
-fn find(directory: &OwnedFd, name: &str, flags: OFlags, reach: Reach) -> io::Result<OwnedFd> {
-    let found = open_at(directory, name.as_ref(), flags | OFlags::NOFOLLOW, reach);
+/// Opens what is at a path, be it what it may.
+fn find_at(at: BorrowedFd<'_>, path: &Path, flags: OFlags, reach: Reach) -> io::Result<OwnedFd> {
+    let found = open_at(at, path, flags | OFlags::NOFOLLOW, reach);
     found.map_err(|error| match error {
         // A link, a socket, a device without a driver: there, and no file.
         Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::NAMETOOLONG => ErrorKind::NotFound.into(),
@@ -167,11 +179,11 @@ fn find(directory: &OwnedFd, name: &str, flags: OFlags, reach: Reach) -> io::Res
 
 /// From memory only what is found there is an answer; what is missing or refused somebody has to
 /// look at who may wait.
-fn open_at(at: impl AsFd, path: &Path, flags: OFlags, reach: Reach) -> Result<OwnedFd, Errno> {
+fn open_at(at: BorrowedFd<'_>, path: &Path, flags: OFlags, reach: Reach) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC;
     match reach {
-        Reach::Disk => retry_on_intr(|| openat(&at, path, flags, Mode::empty())),
-        Reach::Memory => openat2(&at, path, flags, Mode::empty(), ResolveFlags::CACHED)
+        Reach::Disk => retry_on_intr(|| openat(at, path, flags, Mode::empty())),
+        Reach::Memory => openat2(at, path, flags, Mode::empty(), ResolveFlags::CACHED)
             .map_err(|_| Errno::WOULDBLOCK),
     }
 }

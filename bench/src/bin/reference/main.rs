@@ -11,6 +11,9 @@ mod sync_each;
 mod group;
 mod pipe;
 mod accept;
+mod stream;
+mod reply;
+mod replies;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -23,8 +26,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use clients::Clients;
 
-/// A small server to measure Bolillero against. Takes opcodes 3 and 5, answers each with 2, and
-/// runs until it is killed.
+/// A small server to measure Bolillero against. Takes opcodes 3 and 5, answers each with 2; the
+/// last three answer lines instead. Runs until it is killed.
 #[derive(Parser)]
 #[command(name = "reference")]
 struct Args {
@@ -33,7 +36,8 @@ struct Args {
     /// Where to listen, HOST:PORT; port 0 takes a free one, which the first line on stdout names
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Where batches are appended; null and accept leave it alone
+    /// Where batches are appended; null and accept leave it alone, stream sends it, reply and
+    /// replies tell its size
     #[arg(long, value_name = "PATH")]
     file: PathBuf,
 }
@@ -52,6 +56,12 @@ enum Kind {
     Pipe,
     /// One packet per connection, one connection after the other; validates and stores nothing
     Accept,
+    /// One connection after the other; sends the file to whoever says anything
+    Stream,
+    /// One connection after the other; answers every line with the file's size, found out once
+    Reply,
+    /// Event loop; answers as reply does
+    Replies,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -69,6 +79,9 @@ fn main() -> anyhow::Result<()> {
         Kind::Group => group::run(Clients::new(listener)?, open(&args.file)?)?,
         Kind::Pipe => pipe::run(Clients::new(listener)?, open(&args.file)?)?,
         Kind::Accept => accept::run(&listener)?,
+        Kind::Stream => stream::run(&listener, open_to_read(&args.file)?)?,
+        Kind::Reply => reply::run(&listener, &size_of(&args.file)?)?,
+        Kind::Replies => replies::run(listener, &size_of(&args.file)?)?,
     }
     Ok(())
 }
@@ -76,6 +89,16 @@ fn main() -> anyhow::Result<()> {
 fn open(path: &Path) -> anyhow::Result<File> {
     let opened = OpenOptions::new().create(true).append(true).open(path);
     opened.with_context(|| format!("opening {}", path.display()))
+}
+
+fn open_to_read(path: &Path) -> anyhow::Result<File> {
+    File::open(path).with_context(|| format!("opening {}", path.display()))
+}
+
+/// What an HFTP server answers to `get_metadata`.
+fn size_of(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let size = open_to_read(path)?.metadata()?.len();
+    Ok(format!("0 OK\r\n{size}\r\n").into_bytes())
 }
 
 /// Failing is no failure: accepting says so where the limit is too low.

@@ -5,9 +5,9 @@ use super::super::marks::{self, Marks};
 use super::super::rows::Grows;
 use super::super::timed::{RowReport, ServerReport};
 use super::table::Section;
-use super::{Report, milliseconds, significant, with_unit};
+use super::{Report, files, milliseconds, significant, with_unit};
 
-const MIB: f64 = (1 << 20) as f64;
+pub(super) const MIB: f64 = (1 << 20) as f64;
 const KIB: f64 = 1024.0;
 /// How many kinds of system calls are named.
 const CALLS_NAMED: usize = 6;
@@ -25,6 +25,7 @@ pub(super) fn of(report: &Report) -> Vec<Section> {
     if !report.idle.is_empty() {
         sections.push(idle(report));
     }
+    sections.extend(report.files.as_ref().map(files::section));
     sections
 }
 
@@ -83,7 +84,7 @@ fn speed_cells(server: &ServerReport) -> Vec<String> {
     ]
 }
 
-fn told(marks: Option<Marks>, figure: f64) -> String {
+pub(super) fn told(marks: Option<Marks>, figure: f64) -> String {
     marks.map(|marks| marks.told(figure)).unwrap_or_default()
 }
 

@@ -65,9 +65,12 @@ impl Section {
         (0..self.heads.len()).map(|column| width(column).unwrap_or_default()).collect()
     }
 
-    /// Which columns are words: the first, and the marks.
+    /// Which columns are words: the first, servers and marks.
     fn left(&self) -> impl Iterator<Item = bool> {
-        self.heads.iter().enumerate().map(|(column, head)| column == 0 || head.starts_with("mark"))
+        self.heads
+            .iter()
+            .enumerate()
+            .map(|(column, head)| column == 0 || *head == "server" || head.starts_with("mark"))
     }
 }
 
