@@ -27,6 +27,7 @@ use crate::lifecycle::{Lifecycle, Phase};
 use crate::lottery::Office;
 use crate::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use crate::lottery::event::{Replayed, open_body, open_record};
+use crate::lottery::publish::PUBLISHED_DIRECTORY;
 use crate::lottery::session::Lottery;
 use crate::lottery::state::{Draw, State, Terms};
 use crate::lottery::text::TextLottery;
@@ -34,8 +35,6 @@ use crate::session::{Mailbox, Service};
 
 /// The ledger's directory in a data directory.
 pub const LEDGER_DIRECTORY: &str = "ledger";
-/// The directory with the published results in a data directory.
-pub const PUBLISHED_DIRECTORY: &str = "published";
 pub(crate) const LOCK_FILE: &str = "LOCK";
 
 /// Binds `address` and listens there.

@@ -11,7 +11,7 @@ use super::sources::Sources;
 use super::units::{deadline_flag, flag, size_flag};
 use crate::args::{FileLimitArgs, FilesArgs, ServeArgs};
 use crate::files::FilesLimits;
-use crate::server::PUBLISHED_DIRECTORY;
+use crate::lottery::publish::PUBLISHED_DIRECTORY;
 
 /// The most threads that can be asked for to wait for the disk.
 pub const FILE_READERS_MAX: usize = 64;

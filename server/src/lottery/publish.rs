@@ -19,6 +19,8 @@ use super::state::Terms;
 use super::winners::{AgencyWinners, Winners, for_each_winner};
 use crate::ledger::disk::Disk;
 
+/// The directory with the results in a data directory.
+pub const PUBLISHED_DIRECTORY: &str = "published";
 const JSON: &str = "draw.json";
 const SUMS: &str = "SHA256SUMS";
 /// What the name of a file that is not whole yet ends in.
