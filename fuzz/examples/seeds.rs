@@ -31,7 +31,7 @@ mod vectors;
 const SEED_SIZE_MAX: usize = 4096;
 
 type Check = fn(&[u8]);
-const TARGETS: [(&str, Check); 12] = [
+const TARGETS: &[(&str, Check)] = &[
     ("packet", wire::packet),
     ("batch", wire::batch),
     ("request", wire::request),
@@ -71,7 +71,7 @@ fn main() -> io::Result<()> {
     add_ledger(&mut seeds);
     add_records(&mut seeds);
     for (target, check) in TARGETS {
-        write(&Path::new(&directory).join(target), &seeds.0[target], check)?;
+        write(&Path::new(&directory).join(target), &seeds.0[target], *check)?;
     }
     Ok(())
 }
