@@ -29,7 +29,9 @@ impl Seat {
                 Some(Self { guests, id, ip })
             }
             None => {
-                log::info!("action: join | result: fail | ip: {ip} | error: the room is full");
+                log::info!(
+                    "action: join | result: in_progress | ip: {ip} | reason: the room is full"
+                );
                 None
             }
         }

@@ -67,6 +67,6 @@ fn joins_and_leaves_are_logged_and_never_what_is_said() {
     let _only = Guest::entered(&room);
     take_log_lines();
     Guest::new(&room).read();
-    let full = "action: join | result: fail | ip: 127.0.0.1 | error: the room is full";
+    let full = "action: join | result: in_progress | ip: 127.0.0.1 | reason: the room is full";
     assert_eq!(take_log_lines(), [full]);
 }
