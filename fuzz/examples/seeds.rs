@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{env, fs, io};
 
-use bolillero_fuzz::{hftp, ledger, office, source, wire};
+use bolillero_fuzz::{hftp, ledger, office, room, source, wire};
 use bolillero_protocol::bet::{Bets, Number, batch_of_one};
 use bolillero_protocol::chain::BodyHash;
 use bolillero_protocol::message::{DrawId, Request};
@@ -46,6 +46,7 @@ const TARGETS: &[(&str, Check)] = &[
     ("source", source::source),
     ("hftp_commands", hftp::commands),
     ("hftp_reply", hftp::reply),
+    ("room", room::objects),
 ];
 
 /// Seeds by the name of their target.
@@ -66,6 +67,7 @@ fn main() -> io::Result<()> {
     }
     add_text(&mut seeds);
     add_files(&mut seeds);
+    add_room(&mut seeds);
     add_bodies(&mut seeds);
     add_conversation(&mut seeds);
     add_ledger(&mut seeds);
@@ -126,6 +128,19 @@ fn add_files(seeds: &mut Seeds) {
         seeds.add("hftp_reply", &[&[5], &bytes(&block["reply"])]);
     }
     seeds.add("hftp_commands", &[&all]);
+}
+
+fn add_room(seeds: &mut Seeds) {
+    let mut all = vec![40];
+    for block in blocks("room.txt") {
+        let sent =
+            block.get("sent").map_or_else(|| bytes(&block["hex"]), |text| text.clone().into());
+        seeds.add("room", &[&[3], &sent]);
+        if !block.contains_key("refused") {
+            all.extend_from_slice(&sent);
+        }
+    }
+    seeds.add("room", &[&all]);
 }
 
 fn add_bodies(seeds: &mut Seeds) {

@@ -4,6 +4,7 @@
 //! ```text
 //! wire      packets, batches, requests, replies, hello, text     beside slow readers that can be seen to be right
 //! hftp      commands and replies of the files' protocol
+//! room      objects of those who talk, beside a reader of whole JSON
 //! office    a session under any bytes; records replayed    on the support of the server's own tests
 //! ledger    bytes as segments; segments with a flip
 //! source    a file of bets
@@ -14,6 +15,7 @@
 pub mod hftp;
 pub mod ledger;
 pub mod office;
+pub mod room;
 pub mod source;
 pub mod wire;
 

@@ -9,6 +9,7 @@
 //! text       the other dialect: frames, batches and lines     | length u16 | text ... |
 //! chain      the hash chain over what a lane has stored
 //! hftp       the files' protocol: command lines, replies, slices
+//! room       JSON objects of those who talk
 //! log_line   the lines that deployed tools parse
 //! ```
 //!
@@ -24,5 +25,6 @@ pub mod hftp;
 pub mod list;
 pub mod log_line;
 pub mod message;
+pub mod room;
 pub mod text;
 pub mod tlv;

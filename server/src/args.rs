@@ -67,6 +67,9 @@ pub struct ServeArgs {
     /// The files that are fetched there; made when missing [default: DATA_DIR/published]
     #[arg(long, value_name = "DIR", requires = "files")]
     pub files_dir: Option<PathBuf>,
+    /// The room where operators talk.
+    #[command(flatten)]
+    pub room: RoomArgs,
     /// Where the ledger and the published results are; made when missing
     #[arg(long, value_name = "DIR", default_value = ".data/central")]
     pub data_dir: PathBuf,
@@ -129,6 +132,36 @@ pub struct EchoArgs {
     /// How connections are held.
     #[command(flatten)]
     pub connections: ConnectionArgs,
+}
+
+/// Options of the room.
+#[derive(Debug, Clone, Args)]
+pub struct RoomArgs {
+    /// Where operators talk, if anywhere: HOST[:PORT]; port 0 takes a free one
+    /// [default port: 5001]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub room: Option<String>,
+    /// Let guests of the room come without TLS: for a network that you trust
+    #[arg(long)]
+    pub room_plaintext: bool,
+    /// Guests at a time
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub room_capacity: usize,
+    /// The last messages that are kept, and told when asked for
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub room_history: usize,
+    /// Objects that may wait to be sent to a guest; who takes too few is dropped
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub room_queue: usize,
+    /// Objects that a guest may send at once
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub room_burst: u32,
+    /// How long until a guest may send one more than that
+    #[arg(long, value_name = "TIME", default_value = "200ms")]
+    pub room_refill: String,
+    /// From an object's first byte to its last
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub room_object_timeout: String,
 }
 
 /// Options of `files`. The short ones are those of deployed scripts.

@@ -7,6 +7,7 @@
 mod address;
 mod connections;
 mod files;
+mod room;
 mod sources;
 mod units;
 
@@ -19,9 +20,12 @@ use bolillero_protocol::bet::{AGENCIES_MAX, Number};
 use bolillero_protocol::text;
 use bolillero_protocol::tlv::REQUEST_LENGTH_MAX;
 
-pub use self::address::{FILES_PORT_DEFAULT, PORT_DEFAULT, TEXT_PORT_DEFAULT};
+pub use self::address::{FILES_PORT_DEFAULT, PORT_DEFAULT, ROOM_PORT_DEFAULT, TEXT_PORT_DEFAULT};
 pub use self::connections::{BACKLOG_DEFAULT, Connections, PEER_TIMEOUT_MAX, WORKERS_MAX};
 pub use self::files::{FILE_READERS_MAX, FileService, FilesConfig, LISTING_SIZE_MAX};
+pub use self::room::{
+    ROOM_BURST_MAX, ROOM_CAPACITY_MAX, ROOM_HISTORY_MAX, ROOM_QUEUE_MAX, RoomService,
+};
 pub use self::sources::CONFIG_FILE_DEFAULT;
 use self::sources::Sources;
 pub use self::units::{TIME_MAX, TIMEOUT_MIN};
@@ -45,6 +49,8 @@ pub struct Config {
     pub listen_text: Option<SocketAddr>,
     /// The files that are served beside the lottery, if any are.
     pub files: Option<FileService>,
+    /// The room where operators talk, if there is one.
+    pub room: Option<RoomService>,
     /// How connections are held, and what is logged.
     pub connections: Connections,
     /// Where the ledger and the published results are.
@@ -82,6 +88,7 @@ impl Config {
             listen: address::listen(args.listen.as_deref(), &sources)?,
             listen_text: address::listen_text(args.listen_text.as_deref())?,
             files: FileService::beside(args)?,
+            room: RoomService::beside(&args.room)?,
             data_dir: args.data_dir.clone(),
             agencies: args.agencies,
             winning_number: Number::new(args.winning_number).with_context(|| {
@@ -325,6 +332,22 @@ mod tests {
     }
 
     #[test]
+    fn a_room_is_opened_without_tls_only_where_that_is_asked_for() {
+        for (typed, meant, capacity) in [
+            ("", None, 0),
+            ("--room-plaintext", None, 0),
+            ("--room 127.0.0.1 --room-plaintext", Some("127.0.0.1:5001"), 3),
+            ("--room [::1]:7 --room-plaintext --room-capacity 300", Some("[::1]:7"), 300),
+        ] {
+            let room = config(typed, ENVIRONMENT, None).unwrap().room;
+            assert_eq!(room.map(|room| room.listen.to_string()).as_deref(), meant, "{typed}");
+            assert_eq!(room.map_or(0, |room| room.limits.capacity), capacity, "{typed}");
+        }
+        let error = config("--room 127.0.0.1", &[], None).unwrap_err().to_string();
+        assert!(error.contains("TLS") && error.contains("--room-plaintext"), "{error}");
+    }
+
+    #[test]
     fn levels_are_taken_in_any_case() {
         let rows = [
             ("debug", LevelFilter::Debug, "DEBUG"),
@@ -372,6 +395,14 @@ mod tests {
         for (flag, values) in [
             ("--listen", &["127.0.0.1:65536", "127.0.0.1:", ":80", "[::1]80", "[::1]:x"][..]),
             ("--listen-text", &["127.0.0.1:65536", "127.0.0.1:", ":80"]),
+            ("--room", &["127.0.0.1:5001", "127.0.0.1"]),
+            ("--room-capacity", &["0", "10001"]),
+            ("--room-history", &["10001"]),
+            ("--room-queue", &["0", "65537"]),
+            ("--room-burst", &["0", "10001"]),
+            ("--room-refill", &["0s", "x"]),
+            ("--room-object-timeout", &["9ms", "x"]),
+            ("--files", &["127.0.0.1:65536", ":80"]),
             ("--agencies", &["65536"]),
             ("--winning-number", &["10000", "65535"]),
             ("--workers", &["0", "1025"]),

@@ -5,6 +5,7 @@
 //! driver -> conn -> session              sockets are driven, turned, and left behind: sessions have none
 //! lottery::session -> lottery::Office    an agency asks, the office knows the state
 //! files                                  what is published, by name
+//! room                                   where operators talk
 //! ledger -> ledger::committer -> disk    records gather, one sync makes them durable, answers leave
 //! ```
 
@@ -28,6 +29,7 @@ pub mod conn;
 pub mod driver;
 pub mod echo;
 pub mod files;
+pub mod room;
 
 pub mod lottery;
 pub mod ledger;

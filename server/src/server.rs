@@ -31,6 +31,7 @@ use crate::lottery::publish::PUBLISHED_DIRECTORY;
 use crate::lottery::session::Lottery;
 use crate::lottery::state::{Draw, State, Terms};
 use crate::lottery::text::TextLottery;
+use crate::room::Room;
 use crate::session::{Mailbox, Service};
 
 /// The ledger's directory in a data directory.
@@ -64,6 +65,8 @@ pub struct Sockets {
     pub text: Option<TcpListener>,
     /// Of the files, where they are served.
     pub files: Option<TcpListener>,
+    /// Of the room, where there is one.
+    pub room: Option<TcpListener>,
 }
 
 impl Sockets {
@@ -78,12 +81,13 @@ impl Sockets {
             lottery: bind(config.listen, backlog)?,
             text: bind_if(config.listen_text)?,
             files: bind_if(config.files.as_ref().map(|files| files.listen))?,
+            room: bind_if(config.room.map(|room| room.listen))?,
         })
     }
 
     /// Each with the service of those who connect to it; the lottery comes first.
     fn serve(self, office: &Arc<Office>, config: &Config) -> Result<Vec<Listener>, Failure> {
-        let Self { lottery, text, files } = self;
+        let Self { lottery, text, files, room } = self;
         let service = Arc::new(Lottery::new(Arc::clone(office), config.session));
         let mut listeners = vec![Listener { socket: lottery, service }];
         if let Some(socket) = text {
@@ -92,6 +96,9 @@ impl Sockets {
         }
         if let Some((socket, service)) = files.zip(config.files.as_ref()) {
             listeners.push(Listener { socket, service: files_of(service)? });
+        }
+        if let Some((socket, service)) = room.zip(config.room) {
+            listeners.push(Listener { socket, service: Arc::new(Room::new(service.limits)) });
         }
         Ok(listeners)
     }

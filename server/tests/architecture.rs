@@ -87,6 +87,12 @@ fn sessions_and_the_state_see_no_clock_thread_or_file() {
         "files.rs",
         "files/session.rs",
         "files/answer.rs",
+        "room.rs",
+        "room/session.rs",
+        "room/speaker.rs",
+        "room/guests.rs",
+        "room/bucket.rs",
+        "room/refused.rs",
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
         let code = code_of(&fs::read_to_string(&path).unwrap());

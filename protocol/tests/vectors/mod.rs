@@ -40,6 +40,7 @@ pub(crate) fn blocks(file: &str) -> Vec<Block> {
         "chain.txt" => include_str!("chain.txt"),
         "text.txt" => include_str!("text.txt"),
         "hftp.txt" => include_str!("hftp.txt"),
+        "room.txt" => include_str!("room.txt"),
         _ => panic!("there is no file {file} of vectors"),
     };
     let mut blocks = vec![Block::new()];

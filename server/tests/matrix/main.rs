@@ -18,6 +18,7 @@ mod room;
 mod text;
 mod waking;
 mod files;
+mod room_service;
 
 use bolillero_server::driver::Limits;
 
@@ -84,6 +85,12 @@ matrix! {
         a_command_of_megabytes_is_answered_as_a_short_one
         those_who_wait_for_a_blocked_disk_stop_nobody_else
         a_stop_answers_the_file_commands_that_had_arrived;
+    room_service:
+        guests_hear_each_other
+        messages_are_passed_on_as_their_vectors_say
+        time_gives_a_guest_more_to_say
+        a_guest_that_does_not_read_stops_nobody
+        a_stop_closes_the_room_at_once;
 }
 
 pub(crate) fn limits() -> Limits {

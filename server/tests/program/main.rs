@@ -28,6 +28,7 @@ mod load;
 mod main_job;
 mod options;
 mod repairing;
+mod room;
 mod shutdown;
 mod stdout;
 mod text;
