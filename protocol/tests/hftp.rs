@@ -253,6 +253,8 @@ fn what_is_no_reply_is_an_error() {
     check(base64, b"0 OK\r\naGVsbG8=\rx\r\n");
     check(base64, b"0 OK\r\naGVsbG8=\r\r\n");
     check(base64, b"0 OK\r\naGVsbG8=aGVs\r\n");
+    // Told at once, not at the end of the line.
+    check(base64, b"0 OK\r\naGVsbG8=[");
     check(base64, b"0 OK\r\naGVsb*8=\r\n");
     check(base64, b"0 OK\r\naGVsbG8=\n");
     check(slice(2, Form::Base64), b"0 OK\r\nQQ==QQ==\r\n");

@@ -236,6 +236,9 @@ impl Answers {
         if whole > 0 {
             let left = self.decode(whole, left)?;
             let padded = self.data.len() < whole / BASE64_QUAD_SIZE * BASE64_GROUP_SIZE;
+            if padded && !self.text.is_empty() {
+                return Err(ReplyError::NotBase64);
+            }
             self.stage = Stage::Base64 { left, padded };
             return Ok((end, Some(Part::Data(&self.data))));
         }
