@@ -12,8 +12,10 @@ use bolillero_protocol::hftp::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use self::pieces::cut;
 use self::vectors::{Block, blocks, bytes};
 
+mod pieces;
 mod vectors;
 
 const COMMAND_BYTES_MAX: usize = 400;
@@ -258,20 +260,6 @@ fn what_is_no_reply_is_an_error() {
     check(base64, b"0 OK\r\naGVsb*8=\r\n");
     check(base64, b"0 OK\r\naGVsbG8=\n");
     check(slice(2, Form::Base64), b"0 OK\r\nQQ==QQ==\r\n");
-}
-
-/// Cuts bytes into pieces of these sizes, again and again.
-fn cut<'a>(bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
-    let (mut left, mut pieces) = (bytes, Vec::new());
-    for size in sizes.iter().cycle() {
-        if left.is_empty() {
-            break;
-        }
-        let (piece, rest) = left.split_at((*size).min(left.len()));
-        pieces.push(piece);
-        left = rest;
-    }
-    pieces
 }
 
 fn sizes() -> impl Strategy<Value = Vec<usize>> {

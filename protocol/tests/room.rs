@@ -5,8 +5,10 @@ use bolillero_protocol::room::{OBJECT_BYTES_MAX, Object, Objects, ReadError, Val
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use self::pieces::cut;
 use self::vectors::{Block, blocks, bytes};
 
+mod pieces;
 mod vectors;
 
 const TOO_LONG: &str = "too long";
@@ -102,20 +104,6 @@ fn values_are_numbers_texts_or_neither() {
     let object = Object { sender_id: list, status: Value::NULL, content: Value::list(&[]) };
     let expected = r#"{"sender_id": [1, "a, \"b\"", null], "status": null, "content": []}"#;
     assert_eq!(written(&object), expected);
-}
-
-/// Cuts bytes into pieces of these sizes, again and again.
-fn cut<'a>(bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
-    let (mut left, mut pieces) = (bytes, Vec::new());
-    for size in sizes.iter().cycle() {
-        if left.is_empty() {
-            break;
-        }
-        let (piece, rest) = left.split_at((*size).min(left.len()));
-        pieces.push(piece);
-        left = rest;
-    }
-    pieces
 }
 
 /// Bytes that are objects, or nearly.
