@@ -20,7 +20,7 @@ use bolillero_protocol::bet::{AGENCIES_MAX, Number};
 use bolillero_protocol::text;
 use bolillero_protocol::tlv::REQUEST_LENGTH_MAX;
 
-pub use self::address::{FILES_PORT_DEFAULT, PORT_DEFAULT, ROOM_PORT_DEFAULT, TEXT_PORT_DEFAULT};
+pub use self::address::{PORT_DEFAULT, TEXT_PORT_DEFAULT};
 pub use self::connections::{BACKLOG_DEFAULT, Connections, PEER_TIMEOUT_MAX, WORKERS_MAX};
 pub use self::files::{FILE_READERS_MAX, FileService, FilesConfig, LISTING_SIZE_MAX};
 pub use self::room::{

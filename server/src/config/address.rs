@@ -10,10 +10,6 @@ use super::sources::Sources;
 pub const PORT_DEFAULT: u16 = 12345;
 /// The port of the text dialect where nothing names one.
 pub const TEXT_PORT_DEFAULT: u16 = 12346;
-/// The port of the file service where nothing names one.
-pub const FILES_PORT_DEFAULT: u16 = 19500;
-/// The port of the room where nothing names one.
-pub const ROOM_PORT_DEFAULT: u16 = 5001;
 /// Nobody else is let in unless that is asked for.
 const HOST_DEFAULT: &str = "127.0.0.1";
 

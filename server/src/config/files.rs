@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use bolillero_protocol::hftp;
 
 use super::Connections;
-use super::address::{FILES_PORT_DEFAULT, parse_port, resolve};
+use super::address::{parse_port, resolve};
 use super::sources::Sources;
 use super::units::{deadline_flag, flag, size_flag};
 use crate::args::{FileLimitArgs, FilesArgs, ServeArgs};
@@ -47,7 +48,7 @@ impl FileService {
         let Some(listen) = &args.files else { return Ok(None) };
         let published = || args.data_dir.join(PUBLISHED_DIRECTORY);
         Ok(Some(Self {
-            listen: resolve("files", listen, FILES_PORT_DEFAULT)?,
+            listen: resolve("files", listen, hftp::PORT_DEFAULT)?,
             directory: args.files_dir.clone().unwrap_or_else(published),
             limits,
         }))
@@ -75,11 +76,11 @@ impl FilesConfig {
 
 fn listen(args: &FilesArgs) -> anyhow::Result<SocketAddr> {
     if let Some(text) = &args.listen {
-        return resolve("listen", text, FILES_PORT_DEFAULT);
+        return resolve("listen", text, hftp::PORT_DEFAULT);
     }
     let port = args.port.as_deref().map(|text| flag("port", text, parse_port)).transpose()?;
     let host = args.address.as_deref().unwrap_or(HOST_DEFAULT);
-    resolve("address", host, port.unwrap_or(FILES_PORT_DEFAULT))
+    resolve("address", host, port.unwrap_or(hftp::PORT_DEFAULT))
 }
 
 fn limits(args: &FileLimitArgs, idle_timeout: &str) -> anyhow::Result<FilesLimits> {

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use anyhow::ensure;
+use bolillero_protocol::room;
 
-use super::address::{ROOM_PORT_DEFAULT, resolve};
+use super::address::resolve;
 use super::units::deadline_flag;
 use crate::args::RoomArgs;
 use crate::room::RoomLimits;
@@ -37,7 +38,7 @@ impl RoomService {
             "--room {listen}: guests come over TLS, which this version does not have: on a network \
              that you trust add --room-plaintext"
         );
-        Ok(Some(Self { listen: resolve("room", listen, ROOM_PORT_DEFAULT)?, limits }))
+        Ok(Some(Self { listen: resolve("room", listen, room::PORT_DEFAULT)?, limits }))
     }
 }
 
