@@ -1,0 +1,39 @@
+//! TLS as all programs of Bolillero use it: which files it takes, whose certificates are good, and
+//! what is wrong with one that is not. Knows no socket and no session.
+//!
+//! ```text
+//! files       PEM files -> certificates and keys
+//! identity    a certificate -> the agency that it names
+//! server      files -> what a server's handshakes keep to        client   the same for a client
+//! explain     what is wrong with a handshake, in words
+//! authority   makes certificates (feature `authority`)
+//! ```
+
+pub mod files;
+pub mod identity;
+pub mod server;
+pub mod client;
+pub mod explain;
+#[cfg(feature = "authority")]
+pub mod authority;
+
+pub use rustls;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+
+/// The files in which somebody's certificate and its key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate, and behind it those between it and its authority. PEM.
+    pub cert: PathBuf,
+    /// Its private key: PKCS#8, PKCS#1 or SEC1, PEM.
+    pub key: PathBuf,
+}
+
+/// The same for all, so that nothing depends on who installs a default for the process first.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}

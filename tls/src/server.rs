@@ -1,0 +1,167 @@
+//! What a server's handshakes keep to: its certificate, and whose certificates it takes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bolillero_protocol::log_line;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
+    ServerConfig, SignatureScheme,
+};
+
+use crate::explain::explain;
+use crate::files::{FileError, authorities, certificates, private_key};
+use crate::identity::{agency_of, describe};
+use crate::{Identity, provider};
+
+/// The files a server's TLS is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFiles {
+    /// Its own certificate.
+    pub identity: Identity,
+    /// The authority whose certificates clients must show, if they must.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Whom a service lets in where certificates of clients are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Whoever comes, without a certificate.
+    Anyone,
+    /// Who shows a certificate of the authority.
+    Certified,
+    /// Who shows one that names one agency.
+    Agency,
+}
+
+/// What the handshakes of a server's services keep to.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    /// For [`Admission::Anyone`]; all others are made from it.
+    anyone: Arc<ServerConfig>,
+    certified: Arc<ServerConfig>,
+    agency: Arc<ServerConfig>,
+}
+
+impl ServerTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`FileError`]: the first file that is of no use.
+    pub fn load(files: &ServerFiles) -> Result<Self, FileError> {
+        let clients = files.client_ca.as_deref();
+        let clients = clients.map(|path| Ok((path, authorities(path)?))).transpose()?;
+        let anyone = Arc::new(configure(&files.identity, Arc::new(rustls::server::NoClientAuth))?);
+        let Some((path, roots)) = clients else {
+            let (certified, agency) = (Arc::clone(&anyone), Arc::clone(&anyone));
+            return Ok(Self { anyone, certified, agency });
+        };
+        let of_authority = verifier(path, roots)?;
+        let take = |names_agency| {
+            let of_authority = Arc::clone(&of_authority);
+            let taken = ClientCertificates { of_authority, names_agency };
+            configure(&files.identity, Arc::new(taken)).map(Arc::new)
+        };
+        Ok(Self { anyone, certified: take(false)?, agency: take(true)? })
+    }
+
+    /// What a service's handshakes keep to. Without an authority for clients all let in anyone.
+    #[must_use]
+    pub fn config(&self, admission: Admission) -> Arc<ServerConfig> {
+        Arc::clone(match admission {
+            Admission::Anyone => &self.anyone,
+            Admission::Certified => &self.certified,
+            Admission::Agency => &self.agency,
+        })
+    }
+}
+
+fn configure(
+    identity: &Identity,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, FileError> {
+    let (chain, key) = (certificates(&identity.cert)?, private_key(&identity.key)?);
+    let unusable = |error| FileError::Unusable { identity: identity.clone(), error };
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_client_cert_verifier(clients);
+    let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
+    // Tickets hold the session themselves: however many come back, the server keeps nothing for it.
+    config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(unusable)?;
+    Ok(config)
+}
+
+fn verifier(
+    path: &Path,
+    authorities: RootCertStore,
+) -> Result<Arc<dyn ClientCertVerifier>, FileError> {
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider());
+    let without = |_| FileError::Without { path: path.to_owned(), wanted: "usable certificate" };
+    builder.build().map_err(without)
+}
+
+/// Whose certificates are good: those of an authority, and where that is asked only those that name
+/// an agency.
+#[derive(Debug)]
+struct ClientCertificates {
+    of_authority: Arc<dyn ClientCertVerifier>,
+    names_agency: bool,
+}
+
+impl ClientCertVerifier for ClientCertificates {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.of_authority.root_hint_subjects()
+    }
+
+    /// Says itself which certificate is not good: nobody else gets to see it.
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.of_authority.verify_client_cert(certificate, intermediates, now);
+        let verified = verified.and_then(|verified| match agency_of(certificate) {
+            Err(nameless) if self.names_agency => {
+                let nameless = OtherError(Arc::new(nameless));
+                Err(Error::InvalidCertificate(CertificateError::Other(nameless)))
+            }
+            _ => Ok(verified),
+        });
+        if let Err(error) = &verified {
+            let (certificate, error) = (describe(certificate), explain(error));
+            let [certificate, error] = [&certificate, &error].map(|text| log_line::value(text));
+            log::warn!(
+                "action: check_certificate | result: fail | certificate: {certificate} | error: {error}"
+            );
+        }
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.of_authority.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.of_authority.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.of_authority.supported_verify_schemes()
+    }
+}
