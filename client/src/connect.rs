@@ -2,6 +2,7 @@
 //! What is said is a [`Dialogue`]'s or another [`Talk`]'s to know.
 
 mod address;
+mod duplex;
 mod lines;
 mod pauses;
 mod text;
@@ -16,6 +17,7 @@ use bolillero_protocol::log_line;
 use socket2::{SockRef, TcpKeepalive};
 
 pub use self::address::Address;
+pub use self::duplex::{Heard, Listening, Speaking, open};
 pub use self::lines::ask_line;
 pub use self::pauses::Pauses;
 use self::pauses::Pausing;

@@ -8,6 +8,7 @@ use bolillero_protocol::{chain::Head, list, message::opcode};
 
 use crate::ending::Asked;
 use crate::files::FilesError;
+use crate::room::RoomError;
 use crate::source::SourceError;
 
 /// The longest answer that is read whole, in bytes of data.
@@ -284,6 +285,9 @@ pub enum Stop {
     /// Files cannot be told of, read or fetched.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// The stay in a room ends, or cannot begin.
+    #[error(transparent)]
+    Room(#[from] RoomError),
     /// The work ends because that was asked for.
     #[error("{Asked}")]
     Asked,
