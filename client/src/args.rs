@@ -61,6 +61,29 @@ pub struct ServerArgs {
     /// The file that may hold these settings, YAML [default: client/config.yaml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+}
+
+/// Options of TLS: those of every command that connects.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TlsArgs {
+    /// Speak TLS; needs --ca
+    #[arg(long)]
+    pub tls: bool,
+    /// The authority whose certificate the server must show, PEM; none is built in [default: none]
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show to the server, PEM; needs --key [default: none]
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "key"])]
+    pub cert: Option<PathBuf>,
+    /// The private key of --cert, PEM [default: none]
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "cert"])]
+    pub key: Option<PathBuf>,
+    /// The name or address that the server's certificate must be for [default: the server's host]
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub server_name: Option<String>,
 }
 
 /// Options of every command that works for an agency.
@@ -225,6 +248,9 @@ pub struct FileServerArgs {
     /// Time after which a peer that vanished is noticed
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub peer_timeout: String,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// How the bytes of files are asked for.
@@ -325,6 +351,9 @@ pub struct RoomArgs {
     /// Time after which a peer that vanished is noticed
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub peer_timeout: String,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// Options of `bolillero generate`.
@@ -397,4 +426,7 @@ pub struct LoadArgs {
     /// stopped, and after each wait for a line on stdin
     #[arg(long)]
     pub phases: bool,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }

@@ -129,14 +129,14 @@ impl Stay<'_> {
         loop {
             let time = if is_naming { time.min(NAME_TIME_MAX) } else { time };
             let left = time.saturating_sub(since.elapsed());
-            match listening.hear(&mut self.bytes, Some(left)) {
-                Ok(Heard::Bytes(size)) => self.take(size, speaking)?,
-                Ok(Heard::Nothing) if is_naming => {
+            match listening.hear(&mut self.bytes, Some(left))? {
+                Heard::Bytes(size) => self.take(size, speaking)?,
+                Heard::Nothing if is_naming => {
                     let unnamed = lock(&self.guest).go_unnamed();
                     self.follow(unnamed, speaking)?;
                 }
-                Ok(Heard::Nothing) => return Ok(Err("no answer in time".to_owned())),
-                Err(reason) => return Ok(Err(reason)),
+                Heard::Nothing => return Ok(Err("no answer in time".to_owned())),
+                Heard::End(reason) => return Ok(Err(reason)),
             }
             let guest = lock(&self.guest);
             if guest.is_in() {
@@ -166,10 +166,10 @@ impl Stay<'_> {
     fn hear(&mut self, listening: &mut Listening, speaking: &Speaking) -> Result<(), Stop> {
         loop {
             let left = self.leaves_at.map(|at| at.saturating_duration_since(Instant::now()));
-            match listening.hear(&mut self.bytes, left) {
-                Ok(Heard::Bytes(size)) => self.take(size, speaking)?,
-                Ok(Heard::Nothing) => return self.leave("no answer in time".to_owned()),
-                Err(reason) => return self.leave(reason),
+            match listening.hear(&mut self.bytes, left)? {
+                Heard::Bytes(size) => self.take(size, speaking)?,
+                Heard::Nothing => return self.leave("no answer in time".to_owned()),
+                Heard::End(reason) => return self.leave(reason),
             }
         }
     }

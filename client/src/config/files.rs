@@ -77,7 +77,7 @@ impl FilesConfig {
             }
         };
         let times = [&*server.connect_timeout, &server.reply_timeout, &server.peer_timeout];
-        Ok(Self { office: office(&server.server, PORT_DEFAULT, times)?, pace, task })
+        Ok(Self { office: office(&server.server, PORT_DEFAULT, times, &server.tls)?, pace, task })
     }
 }
 

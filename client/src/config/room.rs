@@ -33,7 +33,7 @@ impl RoomConfig {
             return Err(usage("until", "\"\"", "is in every line: give the text to wait for"));
         }
         let times = [&*args.connect_timeout, &args.reply_timeout, &args.peer_timeout];
-        let office = office(&args.server, PORT_DEFAULT, times)?;
+        let office = office(&args.server, PORT_DEFAULT, times, &args.tls)?;
         Ok(Self { office, name, until: args.until })
     }
 }

@@ -1,14 +1,15 @@
 //! A connection on which both sides speak whenever they like: one thread listens while others
 //! speak. Knows nothing of what is said.
 //!
-//! What is sent at once is one write.
+//! What is sent at once is one write, and under TLS one record.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Line, Lost, Office, Wire, reason};
+use super::wire::{Wire, reason};
+use super::{Line, Lost, Office, Records};
 use crate::dialogue::Stop;
 use crate::ending::Ending;
 
@@ -26,7 +27,7 @@ pub fn open(
     let mut way = Line::new(office, ending);
     loop {
         let lost = match way.connect() {
-            Err(reason) => reason,
+            Err(end) => end.lost()?,
             Ok(wire) => {
                 let (mut listening, speaking) = halves(wire);
                 let time = office.reply_timeout.min(way.time_left());
@@ -48,18 +49,22 @@ pub struct Listening {
 }
 
 /// What is heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
     /// So many bytes.
     Bytes(usize),
     /// None in the time that was given.
     Nothing,
+    /// None any more: how the connection ended, in words that no log parser takes for a failure.
+    End(String),
 }
 
 /// The half of a connection that speaks.
 #[derive(Clone)]
 pub struct Speaking {
     stream: Arc<TcpStream>,
+    /// Its TLS, where there is one.
+    records: Option<Arc<Mutex<Records>>>,
     broken: Broken,
 }
 
@@ -67,27 +72,27 @@ pub struct Speaking {
 type Broken = Arc<Mutex<Option<Lost>>>;
 
 fn halves(wire: Wire) -> (Listening, Speaking) {
-    let (stream, broken) = (Arc::clone(&wire.stream), Broken::default());
-    (Listening { wire, broken: Arc::clone(&broken) }, Speaking { stream, broken })
+    let ((stream, records), broken) = (wire.writing(), Broken::default());
+    (Listening { wire, broken: Arc::clone(&broken) }, Speaking { stream, records, broken })
 }
 
 impl Listening {
     /// Hears what there is. `wait`: how long there may be nothing; no limit when there is none.
     ///
     /// # Errors
-    /// How the connection ended, in words that no log parser takes for a failure.
-    pub fn hear(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> Result<Heard, String> {
+    /// [`Stop`] where another connection would end the same way.
+    pub fn hear(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> Result<Heard, Stop> {
         if wait.is_some_and(|wait| wait.is_zero()) {
             return Ok(Heard::Nothing);
         }
-        let error = match self.wire.try_read(bytes, wait) {
-            Ok(0) => ErrorKind::UnexpectedEof.into(),
-            Ok(size) => return Ok(Heard::Bytes(size)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Heard::Nothing),
-            Err(error) => error,
+        let ended = match self.wire.read_or_wait(bytes, wait) {
+            Ok(Some(0)) => reason(&ErrorKind::UnexpectedEof.into()),
+            Ok(Some(size)) => return Ok(Heard::Bytes(size)),
+            Ok(None) => return Ok(Heard::Nothing),
+            Err(end) => end.lost()?,
         };
         let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Err(broken.unwrap_or_else(|| reason(&error)))
+        Ok(Heard::End(broken.unwrap_or(ended)))
     }
 }
 
@@ -95,20 +100,31 @@ impl Speaking {
     /// Sends all of `bytes`. Where that cannot be done the connection ends, and who listens is
     /// told why, behind what had come.
     pub fn say(&self, bytes: &[u8]) {
-        if let Err(error) = (&*self.stream).write_all(bytes) {
-            let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-            broken.get_or_insert_with(|| match error.kind() {
-                ErrorKind::WouldBlock => "the server takes nothing more".to_owned(),
-                _ => reason(&error),
-            });
-            drop(broken);
-            self.shut();
-        }
+        let Err(error) = self.write(bytes) else { return };
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.get_or_insert_with(|| match error.kind() {
+            ErrorKind::WouldBlock => "the server takes nothing more".to_owned(),
+            _ => reason(&error),
+        });
+        drop(broken);
+        self.shut();
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stream = &*self.stream;
+        let Some(records) = &self.records else { return stream.write_all(bytes) };
+        let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.write(bytes, &mut stream)
     }
 
     /// Says that no more will be said. What comes is still heard.
     pub fn finish(&self) {
-        // A connection that is gone needs no end.
+        if let Some(records) = &self.records {
+            let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
+            records.close();
+            // A connection that is gone needs no end.
+            drop(records.flush(&mut &*self.stream));
+        }
         drop(self.stream.shutdown(Shutdown::Write));
     }
 
