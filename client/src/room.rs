@@ -3,11 +3,13 @@
 //! ```text
 //! guest     what lines ask, what objects are    typed     a line: said, or a command
 //! shown     objects as lines                    error     why a stay ends
+//! arrivals  bytes into objects
 //! terminal  a line edited, others above it      lines     without a terminal
 //! ```
 //! One thread hears, another types. Whoever leaves says so to the server first and hears it out:
 //! the server closes once it has taken all that was said, so a script knows that it was.
 
+pub mod arrivals;
 mod error;
 pub mod guest;
 mod lines;
@@ -27,8 +29,9 @@ use crate::config::RoomConfig;
 use crate::connect::{self, Heard, Listening, Speaking};
 use crate::dialogue::Stop;
 use crate::ending::Ending;
+use arrivals::Arrivals;
 pub use error::RoomError;
-use guest::{Arrival, Arrivals, Guest};
+use guest::{Arrival, Guest};
 use terminal::Terminal;
 
 /// How long a server may take to answer a name, at most the time for any answer. One that does not
@@ -207,7 +210,7 @@ impl Stay<'_> {
         // A person has seen it.
         let is_script = self.screen.0.is_none();
         if is_script && guest.is_leaving() && guest.is_owed() {
-            return Err(RoomError::Unanswered(reason).into());
+            return Err(RoomError::Unanswered.into());
         }
         match guest.refused() {
             1.. if is_script => Err(RoomError::NotTaken(guest.refused()).into()),

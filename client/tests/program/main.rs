@@ -18,6 +18,7 @@ mod killed;
 mod network;
 mod options;
 mod probe;
+mod room;
 mod stopped;
 mod text;
 
