@@ -134,10 +134,12 @@ fn a_line_that_is_typed_stays_whole_below_what_arrives() {
         ana.wait_for(&format!("leo: {line}\r\n"));
         ana.wait_for("ana> hola a t");
     }
-    // The window changes its size; the line is drawn anew.
-    resize(&ana.terminal, 40);
-    ana.signal(Signal::WINCH);
-    ana.wait_for("ana> hola a t");
+    // The window changes its size, and the line has to be drawn anew.
+    for columns in [10, 80] {
+        resize(&ana.terminal, columns);
+        ana.signal(Signal::WINCH);
+        ana.wait_for("ana> hola a t");
+    }
     ana.press("odos\r");
     assert_eq!(leo.hears(), "ana: hola a todos");
     ana.wait_for("ana> ");
