@@ -3,9 +3,13 @@
 
 #![allow(rustdoc::broken_intra_doc_links)] // The comments on options are the text of --help.
 
+mod pki;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub use pki::{AgencyCertArgs, InitArgs, PkiCommand, ServerCertArgs};
 
 /// The agency's side of Bolillero, a lottery's central office.
 #[derive(Debug, Parser)]
@@ -34,6 +38,12 @@ pub enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: FilesCommand,
+    },
+    /// Make certificates for TLS: an authority, a server's, agencies'
+    Pki {
+        /// What to make.
+        #[command(subcommand)]
+        command: PkiCommand,
     },
     /// Write sample files of bets
     Generate(GenerateArgs),
