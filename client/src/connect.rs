@@ -23,7 +23,6 @@ use socket2::{SockRef, TcpKeepalive};
 
 pub use self::address::Address;
 pub use self::distrust::Distrust;
-pub(crate) use self::distrust::is_alert;
 pub use self::lines::ask_line;
 pub use self::pauses::Pauses;
 use self::pauses::Pausing;
