@@ -87,8 +87,8 @@ pub(crate) struct Manners {
     pub(crate) record_size_max: Option<usize>,
     /// The most bytes that leave in one write.
     pub(crate) write_size_max: usize,
-    /// The pause after each write that another follows.
-    pub(crate) pause: Duration,
+    /// The pause after each write in a handshake, and after each behind it.
+    pub(crate) pauses: [Duration; 2],
     /// So many connections are as told; those behind them have good manners.
     pub(crate) connections: usize,
     /// Whether it says that a connection ends.
@@ -101,7 +101,7 @@ impl Default for Manners {
             admission: Admission::Anyone,
             record_size_max: None,
             write_size_max: usize::MAX,
-            pause: Duration::ZERO,
+            pauses: [Duration::ZERO; 2],
             connections: usize::MAX,
             says_goodbye: true,
         }
@@ -254,12 +254,13 @@ impl Carried {
 
     fn send(&self, session: &mut ServerConnection) -> io::Result<()> {
         let mut sealed = Vec::new();
+        let pause = self.manners.pauses[usize::from(!session.is_handshaking())];
         while session.wants_write() {
             session.write_tls(&mut sealed)?;
         }
         for piece in sealed.chunks(self.manners.write_size_max) {
             (&self.stream).write_all(piece)?;
-            thread::sleep(self.manners.pause);
+            thread::sleep(pause);
         }
         Ok(())
     }

@@ -16,26 +16,16 @@ use crate::files::place::Place;
 use crate::office::{Office, Served, bodies, rows};
 use crate::running::Running;
 use crate::secure::{Event, Manners, Papers, Relay};
-use crate::setting::{TIME_MAX, finish, log, program, stderr, stdout};
+use crate::setting::{BET, TIME_MAX, finish, log, program, stderr, stdout};
 use crate::shelf::content;
 use crate::{echo, text};
 
-const CERTIFIED: Manners = Manners {
-    admission: Admission::Agency,
-    record_size_max: None,
-    write_size_max: usize::MAX,
-    pause: Duration::ZERO,
-    connections: usize::MAX,
-    says_goodbye: true,
-};
-const BET: [&str; 5] = [
-    "--first-name=Ana",
-    "--last-name=Paz",
-    "--document=30000001",
-    "--birth-date=1990-01-01",
-    "--number=7",
-];
 const LOAD: [&str; 7] = ["--agencies", "2", "--bets", "300", "--winning-number", "1", "--json"];
+
+/// Lets in agencies only.
+fn certified() -> Manners {
+    Manners { admission: Admission::Agency, ..Manners::default() }
+}
 
 fn run(words: &[&str], options: &[String]) -> Output {
     let options: Vec<_> = options.iter().map(String::as_str).collect();
@@ -101,7 +91,7 @@ fn done(output: &Output) {
 fn every_command_works_with_a_certificate_and_without() {
     let papers = Papers::new();
     work_with(&papers, Manners::default(), &papers.trusting());
-    work_with(&papers, CERTIFIED, &papers.showing("agency-1"));
+    work_with(&papers, certified(), &papers.showing("agency-1"));
 }
 
 #[test]
@@ -135,7 +125,7 @@ fn files_come_whole_in_records_of_any_size() {
 #[test]
 fn a_later_connection_resumes_the_first_and_each_is_ended_with_a_word() {
     let papers = Papers::new();
-    let relay = Relay::new(&papers, echo::server(same), CERTIFIED);
+    let relay = Relay::new(&papers, echo::server(same), certified());
     let words = ["echo", "--id", "1", "--amount", "3", "--period", "1ms", "--server"];
     done(&run(&[&words[..], &[&relay.server()]].concat(), &papers.showing("agency-1")));
     let next = || relay.events.recv_timeout(TIME_MAX).unwrap();
@@ -164,6 +154,18 @@ fn a_load_counts_its_handshakes() {
     assert_eq!(report["handshakes"]["full"], 1, "{report}");
     let batches = report["batches"].as_u64().unwrap();
     assert_eq!(report["handshakes"]["resumed"], batches - 1, "{report}");
+}
+
+#[test]
+fn a_load_that_the_socket_does_not_take_at_once_is_sent_to_its_end() {
+    let papers = Papers::new();
+    let served = Served::new(Office::default());
+    let relay = Relay::new(&papers, served.address, Manners::default());
+    let words =
+        ["load", "--base", "--leave-open", "--agencies", "1", "--window", "1024", "--server"];
+    let more = ["--bets", "300000", "--batch-bytes", "60000"];
+    done(&run(&[&words[..], &[&relay.server()], &more].concat(), &papers.trusting()));
+    assert_eq!(served.office.lock().unwrap().lane(1).last().0, 300_000);
 }
 
 /// Each command that connects, to `server`.
@@ -234,7 +236,7 @@ fn a_servers_certificate_that_is_not_good_is_told_with_the_reason() {
 fn a_clients_certificate_that_is_missing_or_not_taken_is_told_with_the_reason() {
     let office = Served::new(Office::default()).address;
     let (papers, others) = (Papers::new(), Papers::new());
-    let relay = Relay::new(&papers, office, CERTIFIED);
+    let relay = Relay::new(&papers, office, certified());
     let parts = ["wants a certificate of this client", "Give --cert and --key"];
     refused(&papers, &relay, &papers.trusting(), &parts);
 
@@ -303,16 +305,20 @@ fn a_handshake_that_is_not_answered_is_tried_again_until_the_time_is_over() {
 fn bytes_that_trickle_in_do_not_postpone_the_end_of_a_wait() {
     let papers = Papers::new();
     let served = Served::new(Office::default());
-    // An answer of a hundred bytes and some would take a minute.
-    let pause = Duration::from_millis(500);
-    let trickling = Manners { write_size_max: 1, pause, connections: 1, ..Manners::default() };
-    let relay = Relay::new(&papers, served.address, trickling);
     let file = bets(&papers, 3);
-    let words = ["agency", "--id", "1", "--bets", &file, "--server", &relay.server()];
-    let output = run(&words, &papers.trusting());
-    done(&output);
-    let first = "action: connect | result: in_progress | reason: no TLS handshake in time";
-    assert!(stdout(&output).contains(first), "{output:?}");
+    // All of it would take minutes.
+    let (none, pause) = (Duration::ZERO, Duration::from_millis(300));
+    for (pauses, reason) in
+        [([pause, none], "no TLS handshake in time"), ([none, pause], "no answer in time")]
+    {
+        let trickling = Manners { write_size_max: 1, pauses, connections: 1, ..Manners::default() };
+        let relay = Relay::new(&papers, served.address, trickling);
+        let words = ["agency", "--id", "1", "--bets", &file, "--reply-timeout", "2s", "--server"];
+        let output = run(&[&words[..], &[&relay.server()]].concat(), &papers.trusting());
+        done(&output);
+        let first = format!("action: connect | result: in_progress | reason: {reason}");
+        assert!(stdout(&output).contains(&first), "{output:?}");
+    }
 }
 
 #[test]
