@@ -202,7 +202,7 @@ impl Central {
     fn connect_to(&self, service: &dyn Service) -> Client {
         let number = self.clients.fetch_add(1, Ordering::Relaxed);
         let wakes = Arc::new(Wakes::new(number, Arc::clone(&self.journal)));
-        let peer = Peer { address: ([127, 0, 0, 1], 1).into() };
+        let peer = Peer::at(([127, 0, 0, 1], 1).into());
         Client::new(service.open(peer, Mailbox::new(wakes.clone())), wakes)
     }
 
