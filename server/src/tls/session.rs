@@ -181,11 +181,12 @@ impl TlsSession {
         }
     }
 
-    /// What the peer is told of a mistake in its TLS.
+    /// What the peer is told of a mistake in its TLS. As long as there is something to be sent rustls
+    /// looks at no record: it must not see once more the one that it has refused.
     fn append_alert(&mut self, out: &mut Vec<u8>) {
-        while let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(mut data)), .. } =
-            self.tls.process_tls_records(self.records.left())
-        {
+        while self.tls.wants_write() {
+            let UnbufferedStatus { state, .. } = self.tls.process_tls_records(self.records.left());
+            let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
             if append(out, 0, |room| data.encode(room).map_err(room_to_encode)).is_err() {
                 return;
             }
