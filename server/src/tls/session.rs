@@ -83,8 +83,9 @@ impl TlsSession {
 
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Flow, Error> {
         if !std::mem::replace(&mut self.begun, true) && !begins_handshake(bytes) {
-            // It would not understand an alert, and its first bytes may be all that ever come.
+            // Its first bytes may be all that ever come. Clients of ours understand the alert.
             self.log_failure("what came is not TLS, and this port takes nothing else");
+            out.extend_from_slice(&NOT_TLS);
             return Ok(Flow::Close);
         }
         self.records.add(bytes);
@@ -298,6 +299,9 @@ fn room_to_encrypt(error: EncryptError) -> Option<usize> {
     }
 }
 
+/// A fatal alert, unexpected_message, as it looks before anything is agreed on (RFC 8446, sections 5.1
+/// and 6): what who does not speak TLS is told.
+const NOT_TLS: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
 /// The wait for the handshake; those of sessions count from 0.
 const HANDSHAKE: u64 = u64::MAX;
 /// What a record carries at most.
