@@ -39,6 +39,8 @@ pub enum Command {
         #[command(subcommand)]
         command: FilesCommand,
     },
+    /// Talk in the room of a server, from a terminal or a script
+    Room(RoomArgs),
     /// Make certificates for TLS: an authority, a server's, agencies'
     Pki {
         /// What to make.
@@ -328,6 +330,40 @@ pub struct CatArgs {
     /// How.
     #[command(flatten)]
     pub slices: SliceArgs,
+}
+
+/// What follows the options of `bolillero room`.
+const TYPING: &str = "What is typed is said to everybody there; /who, /history [N], /help and /exit \
+    are commands, and //x says /x. Where stdin or stdout is no terminal, lines are read and \
+    written as they are: the end of the input leaves once the server has taken all of it, and the \
+    exit code is 1 if it was not all taken. A connection that ends is not opened again.";
+
+/// Options of `bolillero room`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = TYPING)]
+pub struct RoomArgs {
+    /// Where the room is; the port is 5001 unless it is given
+    #[arg(value_name = "HOST[:PORT]")]
+    pub server: String,
+    /// What the others are to know you by: 1 to 24 letters, digits, - or _, not a number
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// Stay, also behind the end of the input, until a line with this text is shown, then leave
+    /// [default: none]
+    #[arg(long, value_name = "TEXT")]
+    pub until: Option<String>,
+    /// Longest time without a connection on which the room answers
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub connect_timeout: String,
+    /// Longest wait for an answer
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub reply_timeout: String,
+    /// Time after which a peer that vanished is noticed
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub peer_timeout: String,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// Options of `bolillero generate`.

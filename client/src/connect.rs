@@ -4,10 +4,12 @@
 //! ```text
 //! wire      one connection's bytes      records   its TLS, without a socket
 //! distrust  what has to be mended       lines, text  what is no conversation in packets
+//! duplex    one that both sides speak on whenever they like
 //! ```
 
 mod address;
 mod distrust;
+mod duplex;
 mod lines;
 mod pauses;
 mod records;
@@ -23,6 +25,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 pub use self::address::Address;
 pub use self::distrust::Distrust;
+pub use self::duplex::{Heard, Listening, Speaking, open};
 pub use self::lines::ask_line;
 pub use self::pauses::Pauses;
 use self::pauses::Pausing;

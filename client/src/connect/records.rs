@@ -100,6 +100,19 @@ impl Records {
         Ok(())
     }
 
+    /// Seals and writes all of `bytes`; a record, where they fit into one.
+    ///
+    /// # Errors
+    /// Whatever `to` fails with.
+    pub(crate) fn write(&mut self, mut bytes: &[u8], to: &mut impl Write) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let sealed = self.seal(bytes);
+            self.flush(to)?;
+            bytes = &bytes[sealed..];
+        }
+        Ok(())
+    }
+
     /// Says that nothing more will be said. It has to be flushed.
     pub(crate) fn close(&mut self) {
         self.session.send_close_notify();

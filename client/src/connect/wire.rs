@@ -3,7 +3,7 @@
 
 use std::io::{self, ErrorKind, Read as _};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bolillero_protocol::comm::{SEGMENT_SIZE_DEFAULT, write_whole};
@@ -105,18 +105,45 @@ impl Wire {
         bytes: &mut [u8],
         wait: Option<Duration>,
     ) -> Result<usize, End> {
-        let read = match &mut self.tls {
+        let size = self.try_read(bytes, wait).map_err(|fault| self.end(&fault))?;
+        self.note(&bytes[..size])
+    }
+
+    /// As [`Self::read_or_end`], but `None` where nothing came in time.
+    pub(super) fn read_or_wait(
+        &mut self,
+        bytes: &mut [u8],
+        wait: Option<Duration>,
+    ) -> Result<Option<usize>, End> {
+        match self.try_read(bytes, wait) {
+            Err(Fault::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(fault) => Err(self.end(&fault)),
+            Ok(size) => self.note(&bytes[..size]).map(Some),
+        }
+    }
+
+    /// What another thread needs to write on it.
+    pub(super) fn writing(&self) -> (Arc<TcpStream>, Option<Arc<Mutex<Records>>>) {
+        let records = self.tls.as_ref().map(|tunnel| Arc::clone(&tunnel.records));
+        (Arc::clone(&self.socket.stream), records)
+    }
+
+    fn try_read(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> Result<usize, Fault> {
+        match &mut self.tls {
             None => self.socket.read(bytes, wait).map_err(Fault::from),
             Some(tunnel) => tunnel.read(&mut self.socket, bytes, wait),
-        };
-        let size = read.map_err(|fault| self.end(&fault))?;
+        }
+    }
+
+    /// Looks at what was read: how long it is, or that it is TLS where none is spoken.
+    fn note(&mut self, bytes: &[u8]) -> Result<usize, End> {
         if std::mem::take(&mut self.fresh)
             && self.tls.is_none()
-            && let Some(distrust) = Distrust::of_plain(&bytes[..size], &self.server)
+            && let Some(distrust) = Distrust::of_plain(bytes, &self.server)
         {
             return Err(End::Stop(distrust.into()));
         }
-        Ok(size)
+        Ok(bytes.len())
     }
 
     fn shake_hands(&mut self, time: Duration) -> Result<(), End> {
@@ -137,8 +164,8 @@ impl Wire {
         let said = match (fault, &self.tls) {
             (Fault::Io(error), _) => reason(error),
             (Fault::Tls(error), Some(tunnel)) => {
-                let Tunnel { tls, records, .. } = &**tunnel;
-                if let Some(distrust) = Distrust::of(error, &self.server, tls, records) {
+                let (tls, records) = (&tunnel.tls, tunnel.records());
+                if let Some(distrust) = Distrust::of(error, &self.server, tls, &records) {
                     return End::Stop(distrust.into());
                 }
                 format!("TLS: {}", explain(error))
@@ -152,11 +179,12 @@ impl Wire {
 impl Drop for Wire {
     /// Under TLS an end is said, where that costs no wait.
     fn drop(&mut self) {
-        let Some(tunnel) = &mut self.tls else { return };
+        let Some(tunnel) = &self.tls else { return };
         if self.broken.is_none() && self.socket.stream.set_nonblocking(true).is_ok() {
-            tunnel.records.close();
+            let mut records = tunnel.records();
+            records.close();
             // Who does not take it sees the connection end.
-            let _ = tunnel.records.flush(&mut &*self.socket.stream);
+            let _ = records.flush(&mut &*self.socket.stream);
         }
     }
 }
@@ -211,7 +239,8 @@ impl Socket {
 /// A session of TLS, and what of it has come.
 struct Tunnel {
     tls: Tls,
-    records: Records,
+    /// Shared with who writes from another thread. Nobody reads from the socket with it.
+    records: Arc<Mutex<Records>>,
     /// What was read from the socket: of its first `filled` bytes those up to `opened` are opened.
     came: Box<[u8]>,
     opened: usize,
@@ -220,9 +249,13 @@ struct Tunnel {
 
 impl Tunnel {
     fn new(tls: &Tls) -> Result<Self, rustls::Error> {
-        let records = Records::new(tls)?;
+        let records = Arc::new(Mutex::new(Records::new(tls)?));
         let came = vec![0; READ_SIZE].into_boxed_slice();
         Ok(Self { tls: tls.clone(), records, came, opened: 0, filled: 0 })
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Holds the handshake, in `time`.
@@ -230,8 +263,8 @@ impl Tunnel {
         let begin = Instant::now();
         socket.stream.set_write_timeout(Some(time))?;
         loop {
-            self.records.flush(&mut &*socket.stream)?;
-            if !self.records.is_handshaking() {
+            self.records().flush(&mut &*socket.stream)?;
+            if !self.records().is_handshaking() {
                 return Ok(());
             }
             self.receive(socket, Some(left(time, begin)?))?;
@@ -239,13 +272,8 @@ impl Tunnel {
         }
     }
 
-    fn write(&mut self, socket: &Socket, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let sealed = self.records.seal(bytes);
-            self.records.flush(&mut &*socket.stream)?;
-            bytes = &bytes[sealed..];
-        }
-        Ok(())
+    fn write(&self, socket: &Socket, bytes: &[u8]) -> io::Result<()> {
+        self.records().write(bytes, &mut &*socket.stream)
     }
 
     /// As [`Socket::read`]. Records that trickle in do not restart `wait`: it is for what they hold.
@@ -258,7 +286,7 @@ impl Tunnel {
         let begin = Instant::now();
         loop {
             let size = self.open(socket, bytes)?;
-            if size > 0 || self.records.is_closed() {
+            if size > 0 || self.records().is_closed() {
                 return Ok(size);
             }
             let wait = wait.map(|wait| left(wait, begin)).transpose()?;
@@ -277,11 +305,12 @@ impl Tunnel {
 
     fn open(&mut self, socket: &Socket, bytes: &mut [u8]) -> Result<usize, Fault> {
         let mut sealed = &self.came[self.opened..self.filled];
-        let opened = self.records.open(&mut sealed, bytes);
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = records.open(&mut sealed, bytes);
         self.opened = self.filled - sealed.len();
         if opened.is_err() {
             // The server is told what was wrong, if it still listens.
-            let _ = self.records.flush(&mut &*socket.stream);
+            let _ = records.flush(&mut &*socket.stream);
         }
         Ok(opened?)
     }
