@@ -3,9 +3,13 @@
 
 #![allow(rustdoc::broken_intra_doc_links)] // The comments on options are the text of --help.
 
+mod pki;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub use pki::{AgencyCertArgs, InitArgs, PkiCommand, ServerCertArgs};
 
 /// The agency's side of Bolillero, a lottery's central office.
 #[derive(Debug, Parser)]
@@ -37,6 +41,12 @@ pub enum Command {
     },
     /// Talk in the room of a server, from a terminal or a script
     Room(RoomArgs),
+    /// Make certificates for TLS: an authority, a server's, agencies'
+    Pki {
+        /// What to make.
+        #[command(subcommand)]
+        command: PkiCommand,
+    },
     /// Write sample files of bets
     Generate(GenerateArgs),
     /// Load an empty office with made up bets of many agencies, check every answer, tell the speed

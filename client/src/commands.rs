@@ -15,13 +15,13 @@ use crate::batches::Batches;
 use crate::bet::SingleBet;
 use crate::config::{
     AgencyConfig, BetConfig, Dialect, EchoConfig, Environment, FilesConfig, GenerateConfig,
-    LoadConfig, LogLevel, ProbeConfig, RoomConfig, UsageError,
+    LoadConfig, LogLevel, PkiConfig, ProbeConfig, RoomConfig, UsageError,
 };
 use crate::dialogue::{Progress, Stop};
 use crate::ending::Ending;
 use crate::source::Source;
 use crate::text::Text;
-use crate::{connect, echo, files, generate, load, log, probe, progress, room, signals};
+use crate::{connect, echo, files, generate, load, log, pki, probe, progress, room, signals};
 
 /// The program: what was typed, done.
 ///
@@ -36,6 +36,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Probe(args) => run_probe(&ProbeConfig::new(&args, environment)?),
         Command::Files { command } => run_files(&FilesConfig::new(command)?),
         Command::Room(args) => run_room(&RoomConfig::new(args)?),
+        Command::Pki { command } => pki::run(&PkiConfig::new(command)?),
         Command::Generate(args) => run_generate(&GenerateConfig::new(args)?),
         Command::Load(args) => {
             let config = LoadConfig::new(&args)?;

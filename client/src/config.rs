@@ -4,7 +4,7 @@
 //! ```text
 //! sources   flag > environment > file > default      client  what every agency's command is told
 //! yaml      the file of settings                     agency, bet, echo, probe
-//! env_file  the file of a bet                        load, files, room  and generate: options only
+//! env_file  the file of a bet                        load, files, room, pki, generate: options only
 //! tls       whom to trust, and who we are
 //! ```
 
@@ -20,6 +20,7 @@ mod client;
 mod echo;
 mod files;
 mod load;
+mod pki;
 mod probe;
 mod room;
 
@@ -35,6 +36,7 @@ pub use client::{CONFIG_FILE_DEFAULT, ClientConfig, LOOP_AMOUNT_MAX, LogLevel, P
 pub use echo::EchoConfig;
 pub use files::{FilesConfig, GetConfig, SLICE_SIZE_MAX, SLICES_MAX, Task};
 pub use load::{GenerateConfig, LOAD_BETS_MAX, LOAD_PACKET_SIZES, LoadConfig};
+pub use pki::{AUTHORITY_DAYS_MAX, CERTIFICATE_DAYS_MAX, PkiConfig, PkiTask};
 pub use probe::ProbeConfig;
 pub use room::RoomConfig;
 pub use sources::{Environment, FILE_SIZE_MAX};

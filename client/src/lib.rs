@@ -14,6 +14,7 @@
 //! files     what a file server offers, fetched      generate  sample files
 //! room      where operators talk: a terminal's or a script's guest
 //! load      many agencies at once, and how fast     load/sockets  their sockets
+//! pki       an authority and what it signs          pki/files  whole, and never replaced
 //! log       the lines that deployed tools parse     progress  the bar on a terminal
 //! ```
 
@@ -51,6 +52,8 @@ mod signals;
 pub mod generate;
 
 pub mod load;
+
+pub mod pki;
 
 mod log;
 mod progress;

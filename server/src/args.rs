@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::driver::Driver;
 
@@ -70,6 +70,15 @@ pub struct ServeArgs {
     /// The room where operators talk.
     #[command(flatten)]
     pub room: RoomArgs,
+    /// Services that let in also who shows no certificate, where --tls-client-ca asks for one
+    #[arg(
+        long,
+        value_name = "SERVICE",
+        value_enum,
+        value_delimiter = ',',
+        requires = "tls_client_ca"
+    )]
+    pub tls_anyone: Vec<OpenService>,
     /// Where the ledger and the published results are; made when missing
     #[arg(long, value_name = "DIR", default_value = ".data/central")]
     pub data_dir: PathBuf,
@@ -117,6 +126,15 @@ pub struct ServeArgs {
     pub connections: ConnectionArgs,
 }
 
+/// A service for which a client need not be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OpenService {
+    /// The published files
+    Files,
+    /// The room where operators talk
+    Room,
+}
+
 /// Options of `echo`.
 #[derive(Debug, Clone, Args)]
 pub struct EchoArgs {
@@ -141,7 +159,8 @@ pub struct RoomArgs {
     /// [default port: 5001]
     #[arg(long, value_name = "HOST[:PORT]")]
     pub room: Option<String>,
-    /// Let guests of the room come without TLS: for a network that you trust
+    /// Let guests of the room come without TLS, also where all else needs it: for a network that you
+    /// trust
     #[arg(long)]
     pub room_plaintext: bool,
     /// Guests at a time
@@ -264,6 +283,28 @@ pub struct ConnectionArgs {
     /// the environment goes before it, flags before both [default: server/config.ini, if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Whether over TLS.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+}
+
+/// Options of every command that takes connections: how they are secured.
+#[derive(Debug, Clone, Args)]
+pub struct TlsArgs {
+    /// Take connections over TLS, and no others, with the certificate in this file; behind it those
+    /// between it and its authority. PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of that certificate. PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Let in only who shows a certificate of the authority in this file. One for the lottery names
+    /// an agency, bolillero://agency/N, and speaks for no other. PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// How long a handshake may take
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub tls_handshake_timeout: String,
 }
 
 /// Options of `export`.

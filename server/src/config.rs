@@ -9,6 +9,7 @@ mod connections;
 mod files;
 mod room;
 mod sources;
+mod tls;
 mod units;
 
 use std::net::SocketAddr;
@@ -28,9 +29,10 @@ pub use self::room::{
 };
 pub use self::sources::CONFIG_FILE_DEFAULT;
 use self::sources::Sources;
+pub use self::tls::Tls;
 pub use self::units::{TIME_MAX, TIMEOUT_MIN};
 use self::units::{deadline_flag, size_flag, time_flag};
-use crate::args::{EchoArgs, HealthArgs, ServeArgs};
+use crate::args::{EchoArgs, HealthArgs, OpenService, ServeArgs};
 use crate::echo::Echo;
 use crate::ledger::Sizes;
 use crate::ledger::committer::Pace;
@@ -51,6 +53,8 @@ pub struct Config {
     pub files: Option<FileService>,
     /// The room where operators talk, if there is one.
     pub room: Option<RoomService>,
+    /// Services that let in who shows no certificate, also where one is asked for.
+    pub tls_anyone: Vec<OpenService>,
     /// How connections are held, and what is logged.
     pub connections: Connections,
     /// Where the ledger and the published results are.
@@ -88,7 +92,8 @@ impl Config {
             listen: address::listen(args.listen.as_deref(), &sources)?,
             listen_text: address::listen_text(args.listen_text.as_deref())?,
             files: FileService::beside(args)?,
-            room: RoomService::beside(&args.room)?,
+            room: RoomService::beside(&args.room, connections.tls.is_some())?,
+            tls_anyone: args.tls_anyone.clone(),
             data_dir: args.data_dir.clone(),
             agencies: args.agencies,
             winning_number: Number::new(args.winning_number).with_context(|| {

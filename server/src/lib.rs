@@ -6,6 +6,7 @@
 //! lottery::session -> lottery::Office    an agency asks, the office knows the state
 //! files                                  what is published, by name
 //! room                                   where operators talk
+//! tls                                    any of these sessions, inside TLS
 //! ledger -> ledger::committer -> disk    records gather, one sync makes them durable, answers leave
 //! ```
 
@@ -27,6 +28,7 @@ pub mod session;
 pub mod limits;
 pub mod conn;
 pub mod driver;
+pub mod tls;
 pub mod echo;
 pub mod files;
 pub mod room;

@@ -26,6 +26,7 @@ pub mod winners;
 
 use std::collections::BTreeMap;
 use std::fmt::Arguments;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bolillero_protocol::bet::Batch;
@@ -87,6 +88,8 @@ pub struct Office {
     inner: Mutex<Inner>,
     ledger: Ledger,
     terms: Terms,
+    /// How often somebody spoke for another agency than its certificate's, since the start.
+    foreign_claims: AtomicU64,
 }
 
 struct Inner {
@@ -117,7 +120,7 @@ impl Office {
             drawer: Waiter::new(drawer),
             completed_at,
         };
-        Self { inner: Mutex::new(inner), ledger, terms }
+        Self { inner: Mutex::new(inner), ledger, terms, foreign_claims: AtomicU64::new(0) }
     }
 
     /// What the draw is about.
@@ -224,6 +227,11 @@ impl Office {
     #[must_use]
     pub fn lane(&self, agency: u32) -> Option<LaneSummary> {
         self.lock().state.lane(agency)
+    }
+
+    /// Somebody spoke for another agency than its certificate's. Returns how often that has happened.
+    fn count_foreign_claim(&self) -> u64 {
+        self.foreign_claims.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Whether all agencies have finished, durably, and the draw is to be done.

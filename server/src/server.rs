@@ -11,8 +11,10 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context as _, anyhow};
 use bolillero_protocol::log_line;
 use bolillero_protocol::message::DrawId;
+use bolillero_tls::server::Admission;
 
-use crate::config::{Config, Connections, FileService};
+use crate::args::OpenService;
+use crate::config::{Config, Connections, FileService, RoomService};
 use crate::driver::{self, Listener};
 use crate::failure::Failure;
 use crate::files::Files;
@@ -88,17 +90,30 @@ impl Sockets {
     /// Each with the service of those who connect to it; the lottery comes first.
     fn serve(self, office: &Arc<Office>, config: &Config) -> Result<Vec<Listener>, Failure> {
         let Self { lottery, text, files, room } = self;
+        let secure = |socket, service, admission| {
+            let service = config.connections.secure(service, admission);
+            service.map(|service| Listener { socket, service }).map_err(Failure::Setup)
+        };
+        let anyone_or_certified = |service| match config.tls_anyone.contains(&service) {
+            true => Admission::Anyone,
+            false => Admission::Certified,
+        };
         let service = Arc::new(Lottery::new(Arc::clone(office), config.session));
-        let mut listeners = vec![Listener { socket: lottery, service }];
+        let mut listeners = vec![secure(lottery, service, Admission::Agency)?];
         if let Some(socket) = text {
             let service = Arc::new(TextLottery::new(Arc::clone(office), config.session));
-            listeners.push(Listener { socket, service });
+            listeners.push(secure(socket, service, Admission::Agency)?);
         }
         if let Some((socket, service)) = files.zip(config.files.as_ref()) {
-            listeners.push(Listener { socket, service: files_of(service)? });
+            let admission = anyone_or_certified(OpenService::Files);
+            listeners.push(secure(socket, files_of(service)?, admission)?);
         }
-        if let Some((socket, service)) = room.zip(config.room) {
-            listeners.push(Listener { socket, service: Arc::new(Room::new(service.limits)) });
+        if let Some((socket, RoomService { limits, plaintext, .. })) = room.zip(config.room) {
+            let service = Arc::new(Room::new(limits));
+            listeners.push(match plaintext {
+                true => Listener { socket, service },
+                false => secure(socket, service, anyone_or_certified(OpenService::Room))?,
+            });
         }
         Ok(listeners)
     }
@@ -126,6 +141,7 @@ pub fn run_alone(
     socket: TcpListener,
     life: &Lifecycle,
 ) -> Result<(), Failure> {
+    let service = connections.secure(service, Admission::Certified).map_err(Failure::Setup)?;
     let mut crew = Crew::new(life);
     crew.work("driver", || drive(connections, vec![Listener { socket, service }], life));
     life.enter(Phase::Stopped);
@@ -219,7 +235,10 @@ fn drive(
         for Listener { socket, service } in &listeners {
             let address = socket.local_addr().context("asking for the address")?;
             let name = service.name();
-            log::info!("action: listen | result: success | service: {name} | address: {address}");
+            let tls = service.admission().map_or_else(String::new, |who| format!(" | tls: {who}"));
+            log::info!(
+                "action: listen | result: success | service: {name} | address: {address}{tls}"
+            );
         }
         life.enter(Phase::Serving);
         driver::run(connections.driver, listeners, &connections.limits, life)

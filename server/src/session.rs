@@ -80,6 +80,11 @@ pub trait Service: Send + Sync {
         0
     }
 
+    /// Whom it lets in over TLS, as the log has it. `None`: it is reached without TLS.
+    fn admission(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What a newcomer is told when there is no room, before it is closed.
     fn busy(&self) -> &[u8];
 }
@@ -89,6 +94,16 @@ pub trait Service: Send + Sync {
 pub struct Peer {
     /// The peer's address.
     pub address: SocketAddr,
+    /// The agency that its certificate names, where it showed one. It speaks for no other.
+    pub agency: Option<u32>,
+}
+
+impl Peer {
+    /// One of which nothing but its address is known.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, agency: None }
+    }
 }
 
 /// How other threads reach a session. Cheap to clone, never blocks, always has a place.

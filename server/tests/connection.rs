@@ -79,7 +79,7 @@ impl Rig {
         let notes = Arc::new(Mutex::new(Notes::default()));
         let session = Box::new(Noting { notes: Arc::clone(&notes), answer });
         let now = Instant::now();
-        let connection = Connection::open(stream, Peer { address }, session, now);
+        let connection = Connection::open(stream, Peer::at(address), session, now);
         let (scratch, limits) = (Scratch::default(), Limits::default());
         Self { connection, client, notes, scratch, limits, now }
     }

@@ -9,6 +9,8 @@
 //! authority   makes certificates (feature `authority`)
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod files;
 pub mod identity;
 pub mod server;

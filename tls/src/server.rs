@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bolillero_protocol::log_line;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
-    ServerConfig, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, ServerConfig,
+    SignatureScheme,
 };
 
 use crate::explain::explain;
@@ -38,11 +38,29 @@ pub enum Admission {
     Agency,
 }
 
+impl Admission {
+    /// Its name in the log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::Certified => "certified",
+            Self::Agency => "agency",
+        }
+    }
+}
+
 /// What the handshakes of a server's services keep to.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
-    /// For [`Admission::Anyone`]; all others are made from it.
     anyone: Arc<ServerConfig>,
+    /// Nothing where clients show no certificates.
+    known: Option<Known>,
+}
+
+/// The same, for clients that have to show certificates.
+#[derive(Debug, Clone)]
+struct Known {
     certified: Arc<ServerConfig>,
     agency: Arc<ServerConfig>,
 }
@@ -53,29 +71,32 @@ impl ServerTls {
     /// # Errors
     /// [`FileError`]: the first file that is of no use.
     pub fn load(files: &ServerFiles) -> Result<Self, FileError> {
-        let clients = files.client_ca.as_deref();
-        let clients = clients.map(|path| Ok((path, authorities(path)?))).transpose()?;
-        let anyone = Arc::new(configure(&files.identity, Arc::new(rustls::server::NoClientAuth))?);
-        let Some((path, roots)) = clients else {
-            let (certified, agency) = (Arc::clone(&anyone), Arc::clone(&anyone));
-            return Ok(Self { anyone, certified, agency });
-        };
-        let of_authority = verifier(path, roots)?;
+        let configure = |clients| configure(&files.identity, clients).map(Arc::new);
+        let anyone = configure(Arc::new(NoClientAuth))?;
+        let Some(path) = &files.client_ca else { return Ok(Self { anyone, known: None }) };
+        let of_authority = verifier(path)?;
         let take = |names_agency| {
             let of_authority = Arc::clone(&of_authority);
-            let taken = ClientCertificates { of_authority, names_agency };
-            configure(&files.identity, Arc::new(taken)).map(Arc::new)
+            configure(Arc::new(ClientCertificates { of_authority, names_agency }))
         };
-        Ok(Self { anyone, certified: take(false)?, agency: take(true)? })
+        let known = Known { certified: take(false)?, agency: take(true)? };
+        Ok(Self { anyone, known: Some(known) })
     }
 
-    /// What a service's handshakes keep to. Without an authority for clients all let in anyone.
+    /// Whom a service really lets in that would let in whom `wanted` says: without an authority for
+    /// clients that is anyone.
+    #[must_use]
+    pub fn admission(&self, wanted: Admission) -> Admission {
+        if self.known.is_some() { wanted } else { Admission::Anyone }
+    }
+
+    /// What the handshakes of that service keep to.
     #[must_use]
     pub fn config(&self, admission: Admission) -> Arc<ServerConfig> {
-        Arc::clone(match admission {
-            Admission::Anyone => &self.anyone,
-            Admission::Certified => &self.certified,
-            Admission::Agency => &self.agency,
+        Arc::clone(match (admission, &self.known) {
+            (Admission::Anyone, _) | (_, None) => &self.anyone,
+            (Admission::Certified, Some(known)) => &known.certified,
+            (Admission::Agency, Some(known)) => &known.agency,
         })
     }
 }
@@ -96,11 +117,9 @@ fn configure(
     Ok(config)
 }
 
-fn verifier(
-    path: &Path,
-    authorities: RootCertStore,
-) -> Result<Arc<dyn ClientCertVerifier>, FileError> {
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider());
+fn verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, FileError> {
+    let authorities = Arc::new(authorities(path)?);
+    let builder = WebPkiClientVerifier::builder_with_provider(authorities, provider());
     let without = |_| FileError::Without { path: path.to_owned(), wanted: "usable certificate" };
     builder.build().map_err(without)
 }

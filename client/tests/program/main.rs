@@ -9,6 +9,7 @@ mod office;
 mod shelf;
 
 mod running;
+mod secure;
 mod setting;
 
 mod bet;
@@ -17,10 +18,12 @@ mod files;
 mod killed;
 mod network;
 mod options;
+mod pki;
 mod probe;
 mod room;
 mod stopped;
 mod text;
+mod tls;
 
 use std::path::Path;
 use std::process::Stdio;

@@ -1,15 +1,19 @@
 //! What every command that takes connections is told about them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use bolillero_tls::server::Admission;
 use log::LevelFilter;
 
 use super::sources::Sources;
+use super::tls::Tls;
 use super::units::{deadline_flag, flag, size_flag, time_flag};
 use crate::args::ConnectionArgs;
 use crate::driver::Driver;
 use crate::limits::Limits;
+use crate::session::Service;
 
 /// The backlog where nothing names one.
 pub const BACKLOG_DEFAULT: i32 = 1024;
@@ -31,6 +35,8 @@ pub struct Connections {
     pub log_level: LevelFilter,
     /// Its name, as it is logged at start.
     pub log_level_name: &'static str,
+    /// How services are reached over TLS, if they are.
+    pub tls: Option<Tls>,
 }
 
 impl Connections {
@@ -42,7 +48,29 @@ impl Connections {
             flag_level.transpose()?.or(file_level).unwrap_or((LevelFilter::Info, "INFO"));
         let backlog = args.backlog.or(file_backlog).unwrap_or(BACKLOG_DEFAULT);
         ensure!(is_backlog(backlog), "--backlog {backlog}: not 1 to 65535");
-        Ok(Self { driver: args.driver, limits: limits(args)?, backlog, log_level, log_level_name })
+        Ok(Self {
+            driver: args.driver,
+            limits: limits(args)?,
+            backlog,
+            log_level,
+            log_level_name,
+            tls: Tls::new(&args.tls)?,
+        })
+    }
+
+    /// Has `service` reached over TLS, by whom `admission` lets in; as it is where there is no TLS.
+    ///
+    /// # Errors
+    /// As [`Tls::secure`].
+    pub fn secure(
+        &self,
+        service: Arc<dyn Service>,
+        admission: Admission,
+    ) -> anyhow::Result<Arc<dyn Service>> {
+        match &self.tls {
+            Some(tls) => Ok(Arc::new(tls.secure(service, admission)?)),
+            None => Ok(service),
+        }
     }
 }
 

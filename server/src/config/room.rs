@@ -24,21 +24,24 @@ pub const ROOM_BURST_MAX: u32 = 10_000;
 pub struct RoomService {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Guests come without TLS.
+    pub plaintext: bool,
     /// What it keeps to.
     pub limits: RoomLimits,
 }
 
 impl RoomService {
     /// The room beside a lottery, if there is one.
-    pub(super) fn beside(args: &RoomArgs) -> anyhow::Result<Option<Self>> {
+    pub(super) fn beside(args: &RoomArgs, has_tls: bool) -> anyhow::Result<Option<Self>> {
         let limits = limits(args)?;
         let Some(listen) = &args.room else { return Ok(None) };
         ensure!(
-            args.room_plaintext,
-            "--room {listen}: guests come over TLS, which this version does not have: on a network \
-             that you trust add --room-plaintext"
+            has_tls || args.room_plaintext,
+            "--room {listen}: guests come over TLS: give --tls-cert and --tls-key, or on a network \
+             that you trust --room-plaintext"
         );
-        Ok(Some(Self { listen: resolve("room", listen, room::PORT_DEFAULT)?, limits }))
+        let listen = resolve("room", listen, room::PORT_DEFAULT)?;
+        Ok(Some(Self { listen, plaintext: args.room_plaintext, limits }))
     }
 }
 

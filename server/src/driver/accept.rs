@@ -183,7 +183,7 @@ impl Entrance {
                 let address = address.and_then(|address| SocketAddr::try_from(address).ok());
                 let Some(address) = address else { return Ok(()) };
                 let (stream, service) = (TcpStream::from(stream), Arc::clone(&door.service));
-                let peer = Peer { address };
+                let peer = Peer::at(address);
                 self.waiting.push_back(Newcomer { stream, peer, service, since: now });
                 self.pause_logged = false;
                 Ok(())

@@ -135,6 +135,9 @@ impl Asker {
             Ok(batch) if batch.bets() == 0 => Owed::at_once(What::Ack),
             Ok(batch) => {
                 let (agency, batch) = (batch.agency(), Ok(*batch));
+                if let Err(refused) = self.check_claim(agency) {
+                    return refuse_put(action, body, refused, Form::Base);
+                }
                 let put = Put { agency, by: By::Base, seq: None, body, batch: &batch, log_line };
                 self.put(action, &put, Form::Base, |_| What::Ack)
             }
@@ -190,6 +193,20 @@ impl Asker {
         owe(self.store(action, put), form, what)
     }
 
+    /// Holds that a peer speaks for the agency that its certificate names, if it showed one.
+    pub(super) fn check_claim(&self, claimed: u32) -> Result<(), Refused> {
+        let Some(agency) = self.peer.agency.filter(|&agency| agency != claimed) else {
+            return Ok(());
+        };
+        let (ip, count) = (self.peer.address.ip(), self.office.count_foreign_claim());
+        log::warn!(
+            "action: check_identity | result: fail | ip: {ip} | certificate: agency {agency} | \
+             claimed: agency {claimed} | count: {count}"
+        );
+        let text = format!("the certificate is agency {agency}'s, this is for agency {claimed}");
+        Err(Refused::new(Code::Refused, text))
+    }
+
     /// Has the office store a batch.
     pub(super) fn store(&mut self, action: &str, put: &Put<'_>) -> Answer<Receipt> {
         let answer = self.office.put(put, &mut self.waiter);
@@ -205,6 +222,9 @@ impl Asker {
             let text = format!("this office speaks versions up to {SESSION_VERSION}");
             return self.refuse(Refused::new(Code::Version, text), form);
         }
+        if let Err(refused) = self.check_claim(hello.agency) {
+            return self.refuse(refused, form);
+        }
         let answer = self.office.hello(hello.agency, hello.draw, &mut self.waiter);
         match &answer.result {
             Ok(welcome) => {
@@ -218,6 +238,9 @@ impl Asker {
     fn ask_ready(&mut self, ready: Ready) -> Owed {
         if ready.totals.is_some() {
             return self.malformed(&Malformed::Leftover("id"), Form::Base);
+        }
+        if let Err(refused) = self.check_claim(ready.agency) {
+            return self.refuse(refused, Form::Base);
         }
         self.finish(ready.agency, By::Base, None)
     }
@@ -251,7 +274,8 @@ impl Asker {
     }
 
     fn ask_winners(&mut self, lane: Option<OpenLane>, agency: u32) -> Owed {
-        if let Err(refused) = self.office.terms().check_agency(agency) {
+        let checked = self.office.terms().check_agency(agency);
+        if let Err(refused) = checked.and_then(|()| self.check_claim(agency)) {
             return self.refuse(refused, self.form());
         }
         match lane {

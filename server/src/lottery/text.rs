@@ -192,6 +192,7 @@ impl Intake {
         if bets == 0 {
             return Ok(());
         }
+        self.asker.check_claim(agency).map_err(|refused| refuse(self, refused))?;
         let before = self.brought.unwrap_or(Brought { agency, bets: 0 });
         if before.agency != agency {
             return Err(refuse(self, other_agency()));
@@ -224,7 +225,8 @@ impl Intake {
 
     fn ask_winners(&self, agency: u32) -> Last {
         let office = self.asker.office();
-        if let Err(refused) = office.terms().check_agency(agency) {
+        let checked = office.terms().check_agency(agency);
+        if let Err(refused) = checked.and_then(|()| self.asker.check_claim(agency)) {
             return self.refuse(&refused);
         }
         let Some(winners) = office.winners() else { return Last::at_once(What::Nothing) };

@@ -55,7 +55,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(files: &Files) -> Self {
         let (sender, wakes) = mpsc::channel();
-        let peer = Peer { address: ([127, 0, 0, 1], 1).into() };
+        let peer = Peer::at(([127, 0, 0, 1], 1).into());
         let session = Some(files.open(peer, Mailbox::new(Arc::new(Bell(sender)))));
         Self { session, wakes, unread: Vec::new(), held: false, out: Vec::new(), out_max: 0 }
     }

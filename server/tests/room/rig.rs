@@ -54,7 +54,7 @@ pub(crate) struct Guest {
 impl Guest {
     pub(crate) fn new(room: &Room) -> Self {
         let wakes = Arc::new(Wakes::default());
-        let peer = Peer { address: ([127, 0, 0, 1], 1).into() };
+        let peer = Peer::at(([127, 0, 0, 1], 1).into());
         let session = Some(room.open(peer, Mailbox::new(wakes.clone())));
         Self { session, wakes, wakes_seen: 0, unread: Vec::new(), held: false, out: Vec::new() }
     }

@@ -177,7 +177,7 @@ impl Running {
 
     pub(crate) fn connect(&self, dialect: Dialect) -> (Box<dyn Session>, Arc<Bell>) {
         let bell = Arc::new(Bell::default());
-        let peer = Peer { address: ([127, 0, 0, 1], 1).into() };
+        let peer = Peer::at(([127, 0, 0, 1], 1).into());
         let service: &dyn Service = match dialect {
             Dialect::Packets => &self.service,
             Dialect::Text => &self.text_service,
