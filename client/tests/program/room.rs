@@ -10,8 +10,10 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use bolillero_server::room::RoomLimits;
+use bolillero_tls::server::Admission;
 use rustix::process::Signal;
 
+use crate::secure::Papers;
 use crate::setting::{TIME_MAX, finish, stderr, stdout};
 use hall::{Guest, Hall, room, serve};
 
@@ -295,5 +297,51 @@ fn a_server_that_is_not_ready_yet_is_tried_again() {
     let mut ana = Guest::start(&server, "ana", &[]);
     ana.types("hola\n");
     let left = ana.leaves();
+    assert_eq!((left.code, left.lines.concat().as_str()), (Some(0), "* you are ana"), "{left:?}");
+}
+
+#[test]
+fn guests_talk_under_tls() {
+    let papers = Papers::new();
+    let hall = Hall::secure(&papers, Admission::Anyone);
+    let options = papers.trusting();
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let mut leo = Guest::start(&hall.server(), "leo", &options);
+    assert_eq!(leo.hears(), "* you are leo");
+    // It leaves once the server has taken and answered all, as in plain text.
+    let lines: Vec<String> = (0..40).map(|i| format!("line {i}")).collect();
+    let mut ana = Guest::start(&hall.server(), "ana", &options);
+    ana.types(&format!("{}\n/who\n", lines.join("\n")));
+    let left = ana.leaves();
+    assert_eq!((left.code, left.stderr.as_str()), (Some(0), ""), "{left:?}");
+    assert_eq!(left.lines, ["* you are ana", "* here: leo, ana"]);
+    assert_eq!(leo.hears(), "* ana came");
+    for line in lines {
+        assert_eq!(leo.hears(), format!("ana: {line}"));
+    }
+    assert_eq!(leo.hears(), "* ana left");
+    hall.close();
+    let left = leo.ends();
+    assert_eq!(left.code, Some(1), "{left:?}");
+    assert!(left.stderr.starts_with("bolillero: the room is gone: "), "{left:?}");
+}
+
+#[test]
+fn certificates_that_are_not_good_end_it_at_once() {
+    let (papers, others) = (Papers::new(), Papers::new());
+    let hall = Hall::secure(&papers, Admission::Certified);
+    for (options, said) in [
+        (papers.trusting(), "wants a certificate of this client"),
+        (others.trusting(), "the certificate of the server at "),
+        (vec![], "speaks TLS: give --tls and --ca FILE"),
+    ] {
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        let output = finish(room(&hall.server(), "ana", &options));
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(stderr(&output).contains(said), "{output:?}");
+    }
+    let options = papers.showing("agency-1");
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let left = Guest::start(&hall.server(), "ana", &options).leaves();
     assert_eq!((left.code, left.lines.concat().as_str()), (Some(0), "* you are ana"), "{left:?}");
 }

@@ -10,8 +10,12 @@ use std::thread;
 use bolillero_server::driver::{self, Driver, Limits, Listener};
 use bolillero_server::lifecycle::Lifecycle;
 use bolillero_server::room::{Room, RoomLimits};
+use bolillero_server::session::Service;
+use bolillero_server::tls::Secured;
+use bolillero_tls::server::Admission;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::secure::Papers;
 use crate::setting::{TIME_MAX, program};
 
 /// A room that is open.
@@ -27,12 +31,23 @@ impl Hall {
     }
 
     pub(crate) fn with(limits: RoomLimits) -> Self {
+        Self::of(Arc::new(Room::new(limits)))
+    }
+
+    /// A room behind TLS.
+    pub(crate) fn secure(papers: &Papers, admission: Admission) -> Self {
+        let limits = RoomLimits { burst_objects: 1000, ..RoomLimits::default() };
+        let (room, tls) = (Arc::new(Room::new(limits)), papers.server_tls());
+        Self::of(Arc::new(Secured::new(room, &tls, admission, TIME_MAX).unwrap()))
+    }
+
+    fn of(service: Arc<dyn Service>) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let (life, (end, ended)) = (Lifecycle::new(), channel());
         let its_life = life.clone();
         thread::spawn(move || {
-            let listeners = vec![Listener { socket, service: Arc::new(Room::new(limits)) }];
+            let listeners = vec![Listener { socket, service }];
             driver::run(Driver::Pool, listeners, &Limits::default(), &its_life).unwrap();
             end.send(())
         });
