@@ -196,9 +196,9 @@ fn the_terminal_is_left_as_it_was_whoever_ends_the_stay() {
         ana.press("half a line");
         ana.wait_for("half a line");
         if signal {
-            ana.signal(Signal::TERM)
+            ana.signal(Signal::TERM);
         } else {
-            hall.close()
+            hall.close();
         }
         assert_eq!(ana.ends().0, Some(i32::from(!signal)));
     }
