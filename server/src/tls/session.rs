@@ -39,8 +39,8 @@ pub(super) struct TlsSession {
     said: Vec<u8>,
 }
 
-/// Bytes of the peer that hold no whole record, or not yet looked at: less than a record, and within
-/// a handshake less than a message of it, which rustls bounds.
+/// Bytes of the peer that were not looked at, or are not whole: less than a record, or records with
+/// less than a message of a handshake.
 #[derive(Default)]
 struct Records {
     bytes: Vec<u8>,
@@ -90,6 +90,10 @@ impl TlsSession {
         }
         self.records.add(bytes);
         self.proceed(out)?;
+        if self.records.len() > UNTAKEN_BYTES_MAX {
+            self.log_failure("it sends a message in too many pieces");
+            return Ok(Flow::Close);
+        }
         Ok(self.flow())
     }
 
@@ -211,6 +215,10 @@ impl Records {
         self.bytes.extend_from_slice(bytes);
     }
 
+    fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
     fn left(&mut self) -> &mut [u8] {
         &mut self.bytes[self.taken..]
     }
@@ -302,6 +310,9 @@ fn room_to_encrypt(error: EncryptError) -> Option<usize> {
 /// A fatal alert, unexpected_message, as it looks before anything is agreed on (RFC 8446, sections 5.1
 /// and 6): what who does not speak TLS is told.
 const NOT_TLS: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
+/// The most bytes of records from which nothing can be taken. The longest message of a handshake that
+/// rustls takes has half as many; the rest is what its pieces may cost.
+const UNTAKEN_BYTES_MAX: usize = 128 << 10;
 /// The wait for the handshake; those of sessions count from 0.
 const HANDSHAKE: u64 = u64::MAX;
 /// What a record carries at most.
