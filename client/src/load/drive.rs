@@ -179,7 +179,7 @@ mod tests {
 
     /// No test waits longer.
     const TIME_MAX: Duration = Duration::from_secs(30);
-    const CHUNK: [u8; 100_000] = [7; 100_000];
+    static CHUNK: [u8; 100_000] = [7; 100_000];
 
     /// Says chunks until it is told not to, and hears one byte.
     struct Flood {
