@@ -39,8 +39,8 @@ pub(super) struct TlsSession {
     said: Vec<u8>,
 }
 
-/// Bytes of the peer that hold no whole record, or not yet looked at: less than a record, and within
-/// a handshake less than a message of it, which rustls bounds.
+/// Bytes of the peer that were not looked at, or are not whole: less than a record, or records with
+/// less than a message of a handshake.
 #[derive(Default)]
 struct Records {
     bytes: Vec<u8>,
@@ -90,6 +90,10 @@ impl TlsSession {
         }
         self.records.add(bytes);
         self.proceed(out)?;
+        if self.records.len() > UNTAKEN_BYTES_MAX {
+            self.log_failure("it sends a message in too many pieces");
+            return Ok(Flow::Close);
+        }
         Ok(self.flow())
     }
 
@@ -139,7 +143,9 @@ impl TlsSession {
                     }
                 }
                 ConnectionState::EncodeTlsData(mut data) => {
-                    append(out, 0, |room| data.encode(room).map_err(room_to_encode))?;
+                    append(out, 0, |room| {
+                        data.encode(room).map_err(|error| room_to_encode(&error))
+                    })?;
                 }
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => {
@@ -188,7 +194,9 @@ impl TlsSession {
         while self.tls.wants_write() {
             let UnbufferedStatus { state, .. } = self.tls.process_tls_records(self.records.left());
             let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
-            if append(out, 0, |room| data.encode(room).map_err(room_to_encode)).is_err() {
+            if append(out, 0, |room| data.encode(room).map_err(|error| room_to_encode(&error)))
+                .is_err()
+            {
                 return;
             }
         }
@@ -209,6 +217,10 @@ impl Records {
         self.bytes.drain(..self.taken);
         self.taken = 0;
         self.bytes.extend_from_slice(bytes);
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() - self.taken
     }
 
     fn left(&mut self) -> &mut [u8] {
@@ -248,12 +260,16 @@ fn write(
 ) -> Result<(), Error> {
     if !said.is_empty() {
         let room = said.len() + (said.len() / RECORD_PAYLOAD_MAX + 1) * RECORD_OVERHEAD;
-        append(out, room, |room| traffic.encrypt(said, room).map_err(room_to_encrypt))?;
+        append(out, room, |room| {
+            traffic.encrypt(said, room).map_err(|error| room_to_encrypt(&error))
+        })?;
         // Between answers a connection keeps no memory.
         *said = Vec::new();
     }
     if flow == Flow::Close {
-        append(out, 0, |room| traffic.queue_close_notify(room).map_err(room_to_encrypt))?;
+        append(out, 0, |room| {
+            traffic.queue_close_notify(room).map_err(|error| room_to_encrypt(&error))
+        })?;
     }
     Ok(())
 }
@@ -281,19 +297,19 @@ fn append(
     }
 }
 
-fn room_to_encode(error: EncodeError) -> Option<usize> {
+fn room_to_encode(error: &EncodeError) -> Option<usize> {
     match error {
         EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => {
-            Some(required_size)
+            Some(*required_size)
         }
         EncodeError::AlreadyEncoded => None,
     }
 }
 
-fn room_to_encrypt(error: EncryptError) -> Option<usize> {
+fn room_to_encrypt(error: &EncryptError) -> Option<usize> {
     match error {
         EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => {
-            Some(required_size)
+            Some(*required_size)
         }
         EncryptError::EncryptExhausted => None,
     }
@@ -302,6 +318,9 @@ fn room_to_encrypt(error: EncryptError) -> Option<usize> {
 /// A fatal alert, unexpected_message, as it looks before anything is agreed on (RFC 8446, sections 5.1
 /// and 6): what who does not speak TLS is told.
 const NOT_TLS: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
+/// The most bytes of records from which nothing can be taken. The longest message of a handshake that
+/// rustls takes has half as many; the rest is what its pieces may cost.
+const UNTAKEN_BYTES_MAX: usize = 128 << 10;
 /// The wait for the handshake; those of sessions count from 0.
 const HANDSHAKE: u64 = u64::MAX;
 /// What a record carries at most.

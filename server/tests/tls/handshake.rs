@@ -103,6 +103,20 @@ fn what_does_not_begin_as_tls_is_closed_at_once_with_an_alert() {
 }
 
 #[test]
+fn a_hello_in_the_smallest_pieces_takes_no_more_than_its_limit() {
+    let piece = |byte| [22, 3, 1, 0, 1, byte];
+    let mut pair = Pair::new(nothing);
+    // A hello that is to have 60,000 bytes.
+    for byte in [1, 0, 234, 96] {
+        assert_eq!(pair.hand_in(Input::Bytes(&piece(byte))), Flow::Continue);
+    }
+    let pieces = piece(0).repeat(1000);
+    let taken = (0..60).take_while(|_| pair.hand_in(Input::Bytes(&pieces)) == Flow::Continue);
+    let taken = taken.count() * pieces.len();
+    assert!((100 << 10..=128 << 10).contains(&taken), "{taken}");
+}
+
+#[test]
 fn what_comes_right_behind_the_handshake_is_not_lost() {
     let mut pair = Pair::new(nothing);
     let hello = pair.records();
