@@ -3,11 +3,13 @@
 //! ```text
 //! guest     what lines ask, what objects are    typed     a line: said, or a command
 //! shown     objects as lines                    error     why a stay ends
+//! arrivals  bytes into objects
 //! terminal  a line edited, others above it      lines     without a terminal
 //! ```
 //! One thread hears, another types. Whoever leaves says so to the server first and hears it out:
 //! the server closes once it has taken all that was said, so a script knows that it was.
 
+pub mod arrivals;
 mod error;
 pub mod guest;
 mod lines;
@@ -27,8 +29,9 @@ use crate::config::RoomConfig;
 use crate::connect::{self, Heard, Listening, Speaking};
 use crate::dialogue::Stop;
 use crate::ending::Ending;
+use arrivals::Arrivals;
 pub use error::RoomError;
-use guest::{Arrival, Arrivals, Guest};
+use guest::{Arrival, Guest};
 use terminal::Terminal;
 
 /// How long a server may take to answer a name, at most the time for any answer. One that does not
@@ -119,6 +122,9 @@ impl Stay<'_> {
     }
 
     /// Waits for a place and a name, `time` at most for each of them.
+    ///
+    /// In the room the server speaks first, but one that speaks TLS waits for that: where nothing
+    /// comes in plain text a blank is said, which is nothing to a room, and that one says what it is.
     fn enter(
         &mut self,
         listening: &mut Listening,
@@ -126,8 +132,13 @@ impl Stay<'_> {
         time: Duration,
     ) -> Result<Result<(), String>, Stop> {
         let (mut since, mut is_naming) = (Instant::now(), false);
+        let mut knocks = !speaking.is_sealed();
         loop {
-            let time = if is_naming { time.min(NAME_TIME_MAX) } else { time };
+            let time = match is_naming {
+                true => time.min(NAME_TIME_MAX),
+                false if knocks => time.min(KNOCK_TIME),
+                false => time,
+            };
             let left = time.saturating_sub(since.elapsed());
             match listening.hear(&mut self.bytes, Some(left))? {
                 Heard::Bytes(size) => self.take(size, speaking)?,
@@ -135,6 +146,7 @@ impl Stay<'_> {
                     let unnamed = lock(&self.guest).go_unnamed();
                     self.follow(unnamed, speaking)?;
                 }
+                Heard::Nothing if std::mem::take(&mut knocks) => speaking.say(b"\n"),
                 Heard::Nothing => return Ok(Err("no answer in time".to_owned())),
                 Heard::End(reason) => return Ok(Err(reason)),
             }
@@ -207,7 +219,7 @@ impl Stay<'_> {
         // A person has seen it.
         let is_script = self.screen.0.is_none();
         if is_script && guest.is_leaving() && guest.is_owed() {
-            return Err(RoomError::Unanswered(reason).into());
+            return Err(RoomError::Unanswered.into());
         }
         match guest.refused() {
             1.. if is_script => Err(RoomError::NotTaken(guest.refused()).into()),
@@ -278,5 +290,7 @@ fn lock(guest: &Mutex<Guest>) -> MutexGuard<'_, Guest> {
     guest.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How long a server may say nothing before it is asked whether it speaks TLS.
+const KNOCK_TIME: Duration = Duration::from_secs(1);
 /// Bytes read at once: some objects.
 const READ_SIZE: usize = 8 * OBJECT_BYTES_MAX;

@@ -97,6 +97,12 @@ impl Listening {
 }
 
 impl Speaking {
+    /// Whether what is said is under TLS.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.records.is_some()
+    }
+
     /// Sends all of `bytes`. Where that cannot be done the connection ends, and who listens is
     /// told why, behind what had come.
     pub fn say(&self, bytes: &[u8]) {

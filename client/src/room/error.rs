@@ -4,7 +4,7 @@ use std::io;
 
 use bolillero_protocol::room::ReadError;
 
-use super::guest::OBJECT_LENGTH_MAX;
+use super::arrivals::OBJECT_LENGTH_MAX;
 
 /// Why the stay ends.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +33,8 @@ pub enum RoomError {
     #[error("the room is gone: {0}. Start again to come back; what was said last may be lost")]
     Gone(String),
     /// What was asked had no answer.
-    #[error("the room did not answer /who: {0}")]
-    Unanswered(String),
+    #[error("the room did not answer /who: it closed, or --reply-timeout was over")]
+    Unanswered,
     /// A script's input was not all taken.
     #[error("{0} of what was to be said or asked was not taken: see above")]
     NotTaken(u64),

@@ -42,6 +42,7 @@ impl<'a> Typed<'a> {
         }
         let words: Vec<_> = command.split_whitespace().collect();
         match words[..] {
+            _ if command.starts_with(char::is_whitespace) => Self::unknown(line),
             ["who"] => Self::Who,
             ["history"] => Self::History(HISTORY_DEFAULT),
             ["history", count] => match count.parse() {
@@ -50,11 +51,15 @@ impl<'a> Typed<'a> {
             },
             ["help"] => Self::Help,
             ["exit"] => Self::Exit,
-            _ => Self::Unknown(format!(
-                "{} is no command, and was not said: /help tells what is; //x says /x",
-                line.trim_end()
-            )),
+            _ => Self::unknown(line),
         }
+    }
+
+    fn unknown(line: &str) -> Self {
+        Self::Unknown(format!(
+            "{} is no command, and was not said: /help tells what is; //x says /x",
+            line.trim_end()
+        ))
     }
 }
 

@@ -20,6 +20,7 @@ mod network;
 mod options;
 mod pki;
 mod probe;
+mod room;
 mod stopped;
 mod text;
 mod tls;

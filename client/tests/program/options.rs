@@ -80,6 +80,7 @@ const HELP: &[Help] = &[
         ],
     ),
     ("files cat", &[]),
+    ("room", &[("--name", "1 to 24 letters"), ("--until", "[default: none]")]),
     ("pki init", &[("--dir", "made when missing"), ("--days", "[default: 3650]")]),
     (
         "pki server",
@@ -138,6 +139,7 @@ fn help_names_every_option_with_its_default() {
             "probe" => &[own, &SERVER, &TLS],
             "files ls" => &[&TIMEOUTS, &TLS, own],
             "files get" | "files cat" => &[&TIMEOUTS, &TLS, own, &SLICES],
+            "room" => &[own, &TIMEOUTS, &TLS],
             "load" => &[own, &TLS],
             _ => &[own],
         };

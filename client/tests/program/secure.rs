@@ -69,12 +69,17 @@ impl Papers {
 
     /// What a server's handshakes keep to.
     pub(crate) fn config(&self, admission: Admission) -> ServerConfig {
+        ServerConfig::clone(&self.server_tls().config(admission))
+    }
+
+    /// A server's certificate, and whose it trusts.
+    pub(crate) fn server_tls(&self) -> ServerTls {
         let [cert, key] = ["server.pem", "server-key.pem"].map(|name| self.path(name).into());
         let files = ServerFiles {
             identity: Identity { cert, key },
             client_ca: Some(self.path("ca.pem").into()),
         };
-        ServerConfig::clone(&ServerTls::load(&files).unwrap().config(admission))
+        ServerTls::load(&files).unwrap()
     }
 }
 
