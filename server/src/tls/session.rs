@@ -183,8 +183,10 @@ impl TlsSession {
 
     /// What the peer is told of a mistake in its TLS.
     fn append_alert(&mut self, out: &mut Vec<u8>) {
-        while let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(mut data)), .. } =
-            self.tls.process_tls_records(self.records.left())
+        // Never once more than there is to be said: it would look at what was the mistake again.
+        while self.tls.wants_write()
+            && let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(mut data)), .. } =
+                self.tls.process_tls_records(self.records.left())
         {
             if append(out, 0, |room| data.encode(room).map_err(room_to_encode)).is_err() {
                 return;
