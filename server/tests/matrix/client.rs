@@ -3,9 +3,10 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use bolillero_tls::rustls::ClientConfig;
-use socket2::{Domain, Socket, Type};
+use bolillero_tls::rustls::{ClientConfig, ClientConnection};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::certificates::client_config;
 use crate::harness::PATIENCE;
@@ -41,6 +42,11 @@ impl Client {
     pub(crate) fn secured(socket: TcpStream, config: &Arc<ClientConfig>) -> Self {
         let tls = Tls::new(Arc::clone(config));
         tls.say(&socket, |_| {}).unwrap();
+        Self::over(socket, tls)
+    }
+
+    /// One that has begun a handshake.
+    pub(crate) fn over(socket: TcpStream, tls: Tls) -> Self {
         Self { socket, tls: Some(Arc::new(tls)) }
     }
 
@@ -60,6 +66,22 @@ impl Client {
                 .say(&self.socket, |connection| connection.writer().write_all(bytes).unwrap())
                 .unwrap(),
         }
+    }
+
+    /// The records of these bytes, which are left to be sent.
+    pub(crate) fn records(&self, bytes: &[u8]) -> Vec<u8> {
+        self.tls().records(|connection| connection.writer().write_all(bytes).unwrap())
+    }
+
+    /// Goes on under other keys.
+    pub(crate) fn change_keys(&self) {
+        let change = |connection: &mut ClientConnection| connection.refresh_traffic_keys().unwrap();
+        self.tls().say(&self.socket, change).unwrap();
+    }
+
+    /// Has its end be a reset.
+    pub(crate) fn reset_when_dropped(&self) {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Sends no more, and says so.
@@ -115,6 +137,27 @@ impl Client {
             line.push(byte[0]);
         }
         line
+    }
+
+    pub(crate) fn send_packet(&mut self, opcode: u8, data: &str) {
+        let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+        self.send(&[&[opcode], &length[..], data.as_bytes()].concat());
+    }
+
+    /// The opcode and the data of the next packet.
+    pub(crate) fn packet(&mut self) -> (u8, String) {
+        let mut header = [0; 5];
+        self.read_exact(&mut header).unwrap();
+        let [opcode, length @ ..] = header;
+        let mut data = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+        self.read_exact(&mut data).unwrap();
+        (opcode, String::from_utf8(data).unwrap())
+    }
+
+    pub(crate) fn exchange_packet(&mut self, opcode: u8, data: &str, answer: (u8, &str)) {
+        self.send_packet(opcode, data);
+        let (opcode, data) = self.packet();
+        assert_eq!((opcode, data.as_str()), answer);
     }
 
     /// The same connection for another thread.

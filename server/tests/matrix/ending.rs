@@ -78,7 +78,7 @@ pub(crate) fn a_panicking_session_closes_only_itself(cell: Cell) {
 }
 
 /// Answers a byte. One that was sent an `o` is owed an answer which another thread has to allow.
-fn owing(
+pub(crate) fn owing(
     mailboxes: mpsc::Sender<Mailbox>,
     allowed: Arc<AtomicBool>,
 ) -> Script<impl Fn(Mailbox) -> On<Owing>> {
@@ -108,7 +108,7 @@ fn owing(
     })
 }
 
-type Owing = Box<dyn FnMut(Input<'_>, &mut Vec<u8>) -> Flow + Send>;
+pub(crate) type Owing = Box<dyn FnMut(Input<'_>, &mut Vec<u8>) -> Flow + Send>;
 
 pub(crate) fn a_stop_closes_the_silent_and_finishes_what_is_owed(cell: Cell) {
     let (mailboxes, owed) = mpsc::channel();

@@ -9,6 +9,7 @@
 mod harness;
 mod client;
 mod secure;
+mod log_lines;
 mod sessions;
 #[path = "../support/certificates.rs"]
 mod certificates;
@@ -24,6 +25,9 @@ mod text;
 mod waking;
 mod files;
 mod room_service;
+mod tls;
+
+use self::tls::{certificates as identities, handshakes, records, room as room_records};
 
 use bolillero_server::driver::Limits;
 
@@ -103,6 +107,31 @@ matrix! {
             a_stop_closes_the_room_at_once;
     }
     over_tls {
+        handshakes:
+            silent_handshakes_stop_nobody_and_end_at_their_deadline
+            what_is_no_handshake_is_closed_at_once_without_a_byte
+            a_handshake_with_a_lottery_without_tls_is_a_corrupt_packet
+            clients_of_either_version_are_served
+            a_client_that_comes_again_shakes_hands_faster
+            a_stop_cuts_handshakes_and_says_its_end_to_those_who_are_owed;
+        records:
+            records_cut_into_single_bytes_are_read
+            requests_and_records_need_not_have_the_same_bounds
+            a_bad_record_ends_its_connection_with_an_alert
+            whoever_ends_without_saying_so_gets_the_answers_to_what_was_whole
+            whoever_says_its_end_still_gets_its_answers
+            keys_may_change_in_the_middle_of_a_request;
+        room_records:
+            each_object_is_a_record_of_its_own
+            an_object_of_1024_bytes_is_passed_on_in_one_record_and_one_more_is_refused
+            each_refusal_is_a_record_of_its_own
+            a_place_is_free_at_once_however_its_guest_left
+            of_a_crowd_at_once_as_many_enter_as_there_are_places;
+        identities:
+            a_certificate_that_is_not_good_is_refused_in_the_handshake
+            one_that_names_no_agency_is_good_where_none_is_needed
+            a_certificate_holds_for_a_handshake_that_is_resumed
+            an_agency_speaks_for_no_other;
     }
 }
 

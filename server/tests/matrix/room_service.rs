@@ -10,11 +10,11 @@ use crate::harness::{Cell, Server};
 use crate::limits;
 use crate::vectors::blocks;
 
-fn start(cell: Cell, limits_of_room: RoomLimits) -> Server {
+pub(crate) fn start(cell: Cell, limits_of_room: RoomLimits) -> Server {
     Server::start(cell, Room::new(limits_of_room), limits())
 }
 
-fn object(sender: &str, status: u32, content: &str) -> Vec<u8> {
+pub(crate) fn object(sender: &str, status: u32, content: &str) -> Vec<u8> {
     let object = format!(r#"{{"sender_id": {sender}, "status": {status}, "content": {content}}}"#);
     (object + "\n").into_bytes()
 }

@@ -1,18 +1,25 @@
-//! The client's end of TLS over a blocking socket, for several threads: nobody waits for the socket
-//! with the lock that another needs.
+//! The client's end of TLS over a blocking socket. It looks at one record at a time, and may be used
+//! by several threads: nobody waits for the socket with the lock that another needs.
 
-use std::io::{self, Cursor, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use bolillero_tls::rustls::pki_types::ServerName;
 use bolillero_tls::rustls::{ClientConfig, ClientConnection};
 
+/// Bytes of the socket, of which some are done with.
+#[derive(Default)]
+struct Came {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
 /// One connection's TLS.
 pub(crate) struct Tls {
     connection: Mutex<ClientConnection>,
     /// What came and was not looked at yet. Who reads has it, also while it waits for more.
-    came: Mutex<Cursor<Vec<u8>>>,
+    came: Mutex<Came>,
     /// Who sends has it until all has left, so that records leave in their order.
     sending: Mutex<()>,
 }
@@ -33,9 +40,7 @@ impl Tls {
     pub(crate) fn shake_hands(&self, socket: &TcpStream) -> io::Result<()> {
         let mut came = self.came.lock().unwrap();
         while self.with(|connection| connection.is_handshaking()) {
-            if !self.take(socket, &mut came)? {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
+            self.take(socket, &mut came)?.ok_or(ErrorKind::UnexpectedEof)?;
         }
         Ok(())
     }
@@ -51,6 +56,16 @@ impl Tls {
             }
             self.take(socket, &mut came)?;
         }
+    }
+
+    /// What the next record carries, as far as it is not read yet: nothing, where it is none of the
+    /// service's. `None` at the end.
+    pub(crate) fn record(&self, socket: &TcpStream) -> io::Result<Option<Vec<u8>>> {
+        let mut came = self.came.lock().unwrap();
+        let Some(count) = self.take(socket, &mut came)? else { return Ok(None) };
+        let mut carried = vec![0; count];
+        self.with(|connection| connection.reader().read_exact(&mut carried))?;
+        Ok(Some(carried))
     }
 
     /// Sends what `change` has the connection say. Within the handshake it leaves behind it.
@@ -79,23 +94,48 @@ impl Tls {
         what(&mut self.connection.lock().unwrap())
     }
 
-    /// Has the connection look at some of what came, or of what comes. False at the end.
-    fn take(&self, mut socket: &TcpStream, came: &mut Cursor<Vec<u8>>) -> io::Result<bool> {
-        if came.position() == came.get_ref().len() as u64 {
-            let mut bytes = vec![0; 64 << 10];
-            let count = socket.read(&mut bytes)?;
-            bytes.truncate(count);
-            *came = Cursor::new(bytes);
-        }
-        let taken = self.with(|connection| {
-            let count = connection.read_tls(came)?;
-            let processed = connection.process_new_packets();
-            io::Result::Ok((count, processed.map_err(io::Error::other), connection.wants_write()))
-        });
-        let (count, processed, answers) = taken?;
+    /// Has the connection look at the next record; says how many bytes there are to read then. `None`
+    /// at the end.
+    fn take(&self, socket: &TcpStream, came: &mut Came) -> io::Result<Option<usize>> {
+        let mut record = came.next(socket)?;
+        let is_end = record.is_empty();
+        let (processed, answers) = self.with(|connection| {
+            // Once also at the end, which is empty.
+            while connection.read_tls(&mut record)? > 0 && !record.is_empty() {}
+            let processed = connection.process_new_packets().map_err(io::Error::other);
+            io::Result::Ok((processed, connection.wants_write()))
+        })?;
         if answers {
             self.say(socket, |_| {})?;
         }
-        processed.map(|_| count > 0)
+        processed.map(|state| (!is_end).then_some(state.plaintext_bytes_to_read()))
     }
 }
+
+impl Came {
+    /// The next record; at the end of the socket what there is of one.
+    fn next(&mut self, mut socket: &TcpStream) -> io::Result<&[u8]> {
+        let mut bytes = vec![0; 64 << 10];
+        let count = loop {
+            let left = &self.bytes[self.taken..];
+            if let [_, _, _, high, low, ..] = *left {
+                let count = HEADER_BYTES + usize::from(u16::from_be_bytes([high, low]));
+                if left.len() >= count {
+                    break count;
+                }
+            }
+            let count = socket.read(&mut bytes)?;
+            if count == 0 {
+                break left.len();
+            }
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+            self.bytes.extend_from_slice(&bytes[..count]);
+        };
+        let start = self.taken;
+        self.taken += count;
+        Ok(&self.bytes[start..self.taken])
+    }
+}
+
+const HEADER_BYTES: usize = 5;

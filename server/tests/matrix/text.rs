@@ -1,6 +1,5 @@
 //! The text dialect, as its deployed clients speak it: byte for byte, over a socket, beside the other dialect.
 
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -10,33 +9,47 @@ use bolillero_server::config::Config;
 use bolillero_server::failure::Failure;
 use bolillero_server::lifecycle::{Lifecycle, Phase};
 use bolillero_server::server::{self, Sockets};
+use bolillero_tls::Identity;
+use bolillero_tls::server::ServerFiles;
 use clap::{Parser as _, ValueEnum as _};
 use tempfile::{TempDir, tempdir};
 
-use crate::certificates::write_server_files;
-use crate::client::Client;
+use crate::certificates::{client_config, of_agency, write_server_files};
+use crate::client::{Client, socket_from};
 use crate::harness::{Cell, PATIENCE, knock};
 
 /// A whole office for two agencies, which listens for both dialects.
-struct Office {
+pub(crate) struct Office {
     cell: Cell,
     text: SocketAddr,
-    packets: SocketAddr,
+    pub(crate) packets: SocketAddr,
     life: Lifecycle,
     ended: Receiver<Result<(), Failure>>,
     _directory: TempDir,
 }
 
 impl Office {
-    fn start(cell: Cell, options: &[&str]) -> Self {
+    pub(crate) fn start(cell: Cell, options: &[&str]) -> Self {
         let directory = tempdir().unwrap();
+        let identity = write_server_files(directory.path()).identity;
+        Self::reached_with(&identity, cell, options, directory)
+    }
+
+    /// One that lets in only agencies.
+    pub(crate) fn certified(cell: Cell) -> Self {
+        let directory = tempdir().unwrap();
+        let ServerFiles { identity, client_ca } = write_server_files(directory.path());
+        let options = ["--tls-client-ca", client_ca.as_ref().unwrap().to_str().unwrap()];
+        Self::reached_with(&identity, cell, &options, directory)
+    }
+
+    fn reached_with(identity: &Identity, cell: Cell, options: &[&str], directory: TempDir) -> Self {
         let driver = cell.driver.to_possible_value().unwrap();
         let typed = ["bolillero-server", "serve", "--listen", "127.0.0.1:0", "--agencies", "2"];
         let text = ["--listen-text", "127.0.0.1:0", "--segment-size", "1MiB", "--data-dir"];
         let data_dir = directory.path().to_str().unwrap();
         let driver = [data_dir, "--driver", driver.get_name()];
-        let files = write_server_files(directory.path()).identity;
-        let [cert, key] = [&files.cert, &files.key].map(|path| path.to_str().unwrap());
+        let [cert, key] = [&identity.cert, &identity.key].map(|path| path.to_str().unwrap());
         let tls = ["--tls-cert", cert, "--tls-key", key];
         let tls = if cell.tls { &tls[..] } else { &[] };
         let typed = [&typed[..], &text, &driver, tls, options].concat();
@@ -57,7 +70,7 @@ impl Office {
         self.connect(self.text)
     }
 
-    fn packets(&self) -> Client {
+    pub(crate) fn packets(&self) -> Client {
         self.connect(self.packets)
     }
 
@@ -67,12 +80,30 @@ impl Office {
         client
     }
 
+    /// A connection of somebody with the certificate of this agency.
+    pub(crate) fn packets_of(&self, agency: u32) -> Client {
+        connect_as(agency, self.packets)
+    }
+
     /// What a connection is told that sends this, up to its end.
     fn told(&self, sent: &[u8]) -> String {
-        let mut client = self.text();
-        client.send(sent);
-        String::from_utf8(client.rest()).unwrap()
+        tell(self.text(), sent)
     }
+
+    /// The same, of somebody with the certificate of this agency.
+    pub(crate) fn told_as(&self, agency: u32, sent: &[u8]) -> String {
+        tell(connect_as(agency, self.text), sent)
+    }
+}
+
+fn connect_as(agency: u32, address: SocketAddr) -> Client {
+    let config = client_config(Some(&of_agency(agency)));
+    Client::secured(socket_from(1, address), &config)
+}
+
+fn tell(mut client: Client, sent: &[u8]) -> String {
+    client.send(sent);
+    String::from_utf8(client.rest()).unwrap()
 }
 
 impl Drop for Office {
@@ -85,20 +116,17 @@ impl Drop for Office {
 }
 
 /// One bet of agency 1 on 7574, by itself.
-const BROUGHT: &[u8] = b"\x00\x03BET\x00\x231,Ana,Paz,30007574,1990-01-01,7574;\x00\x06FINISH";
-const RESULTS_1: &[u8] = b"\x00\x07RESULTS\x00\x011";
-const RESULTS_2: &[u8] = b"\x00\x07RESULTS\x00\x012";
+pub(crate) const BROUGHT: &[u8] =
+    b"\x00\x03BET\x00\x231,Ana,Paz,30007574,1990-01-01,7574;\x00\x06FINISH";
+pub(crate) const RESULTS_1: &[u8] = b"\x00\x07RESULTS\x00\x011";
+pub(crate) const RESULTS_2: &[u8] = b"\x00\x07RESULTS\x00\x012";
 const READY_2: &[u8] = b"\x05\0\0\0\x022#";
 const ACK: &[u8] = b"\x02\0\0\0\0";
 
 /// Whether one more bet of agency 1 is, in the other dialect.
 fn is_taken(packets: &mut Client) -> bool {
-    packets.send(b"\x01\0\0\0\x191#Ana#Paz#1#1990-01-01#1#");
-    let mut header = [0; 5];
-    packets.read_exact(&mut header).unwrap();
-    let mut data = vec![0; usize::from(header[4])];
-    packets.read_exact(&mut data).unwrap();
-    header[..] == *ACK
+    packets.send_packet(1, "1#Ana#Paz#1#1990-01-01#1#");
+    packets.packet().0 == ACK[0]
 }
 
 /// So many batches of `bets` bets each.
