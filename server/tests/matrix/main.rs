@@ -131,6 +131,7 @@ matrix! {
             a_certificate_that_is_not_good_is_refused_in_the_handshake
             one_that_names_no_agency_is_good_where_none_is_needed
             a_certificate_holds_for_a_handshake_that_is_resumed
+            what_one_service_gave_to_come_again_with_opens_no_other
             an_agency_speaks_for_no_other;
     }
 }

@@ -135,6 +135,29 @@ pub(crate) fn a_certificate_holds_for_a_handshake_that_is_resumed(cell: Cell) {
     }
 }
 
+/// A client offers what it was given under the same address, also at another port.
+pub(crate) fn what_one_service_gave_to_come_again_with_opens_no_other(cell: Cell) {
+    let [(anyone, _), (certified, _), (agency, n_sessions)] =
+        [Admission::Anyone, Admission::Certified, Admission::Agency]
+            .map(|admission| start(cell, admission));
+    let operator = CERTIFICATES.authority.client("operator", &[], valid()).unwrap();
+    for (first, shown, expect) in [
+        (&anyone, None, AlertDescription::CertificateRequired),
+        (&certified, Some(&operator), AlertDescription::CertificateUnknown),
+    ] {
+        let config = client_config(shown);
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let mut client = Client::secured(socket_from(1, first.address), &config);
+            client.send(b"?");
+            client.expect(b"None\n");
+            assert_eq!(client.tls().with(|connection| connection.handshake_kind()), Some(kind));
+        }
+        let mut client = Client::secured(socket_from(1, agency.address), &config);
+        assert_eq!(alert(&mut client), expect);
+    }
+    assert_eq!(n_sessions.load(Ordering::Relaxed), 0);
+}
+
 /// All that is brought for agency 2 would win.
 pub(crate) fn an_agency_speaks_for_no_other(cell: Cell) {
     let office = Office::certified(cell);
