@@ -26,9 +26,9 @@ pub(crate) static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
     Certificates { authority, ca, server }
 });
 
-/// For as long as any test takes.
+/// For longer than any test takes.
 pub(crate) fn valid() -> Validity {
-    Validity::of(Duration::from_hours(1))
+    Validity::of(Duration::from_hours(24))
 }
 
 /// The certificate of an agency.
