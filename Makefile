@@ -11,7 +11,7 @@ LARGE ?= .data/large
 SEEDS ?= 5000
 # Where the micro-benchmarks find agency-1.csv; without it they measure generated bets only.
 BOLILLERO_DATASET ?= $(if $(wildcard $(DATA)/agency-1.csv),$(abspath $(DATA)))
-# More options for the server of `make run`, for example SERVE='--driver events'.
+# More options for the server of `make run` and `make run-office`, for example SERVE='--driver events'.
 SERVE ?=
 # `make bench QUICK=1` ends within two minutes; more options, for example BENCH='--rows 5x16,idle'.
 QUICK ?=
@@ -29,7 +29,7 @@ COMPOSE = docker compose -f $(COMPOSE_FILE)
 BIN = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help build run data test check crash simulate mutants fuzz bench bench-micro \
+.PHONY: help build run run-office data test check crash simulate mutants fuzz bench bench-micro \
     docker-image docker-image-server docker-image-client docker-compose-up docker-compose-logs \
     docker-compose-stop docker-compose-down test-container test-docker need-docker need-compose
 
@@ -41,6 +41,9 @@ build: ## Build both programs, optimised
 
 run: build ## The main job: server, an agency for each file in DATA, draw, winners
 	@scripts/run.sh $(BIN) $(DATA) $(SERVE)
+
+run-office: build ## All services over TLS: an authority, agencies with certificates, results fetched, two guests
+	@scripts/run-office.sh $(BIN) $(DATA) $(SERVE)
 
 data: build ## Make larger files of bets: make data BETS=20000, then make run DATA=.data/large
 	$(BIN)/bolillero generate --output $(LARGE) --agencies $(AGENCIES) --bets $(BETS) --seed $(SEED)

@@ -3,9 +3,13 @@
 
 #![allow(rustdoc::broken_intra_doc_links)] // The comments on options are the text of --help.
 
+mod pki;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub use pki::{AgencyCertArgs, InitArgs, PkiCommand, ServerCertArgs};
 
 /// The agency's side of Bolillero, a lottery's central office.
 #[derive(Debug, Parser)]
@@ -35,6 +39,14 @@ pub enum Command {
         #[command(subcommand)]
         command: FilesCommand,
     },
+    /// Talk in the room of a server, from a terminal or a script
+    Room(RoomArgs),
+    /// Make certificates for TLS: an authority, a server's, agencies'
+    Pki {
+        /// What to make.
+        #[command(subcommand)]
+        command: PkiCommand,
+    },
     /// Write sample files of bets
     Generate(GenerateArgs),
     /// Load an empty office with made up bets of many agencies, check every answer, tell the speed
@@ -59,6 +71,29 @@ pub struct ServerArgs {
     /// The file that may hold these settings, YAML [default: client/config.yaml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+}
+
+/// Options of TLS: those of every command that connects.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TlsArgs {
+    /// Speak TLS; needs --ca
+    #[arg(long)]
+    pub tls: bool,
+    /// The authority whose certificate the server must show, PEM; none is built in [default: none]
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show to the server, PEM; needs --key [default: none]
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "key"])]
+    pub cert: Option<PathBuf>,
+    /// The private key of --cert, PEM [default: none]
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "cert"])]
+    pub key: Option<PathBuf>,
+    /// The name or address that the server's certificate must be for [default: the server's host]
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub server_name: Option<String>,
 }
 
 /// Options of every command that works for an agency.
@@ -223,6 +258,9 @@ pub struct FileServerArgs {
     /// Time after which a peer that vanished is noticed
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub peer_timeout: String,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// How the bytes of files are asked for.
@@ -292,6 +330,40 @@ pub struct CatArgs {
     /// How.
     #[command(flatten)]
     pub slices: SliceArgs,
+}
+
+/// What follows the options of `bolillero room`.
+const TYPING: &str = "What is typed is said to everybody there; /who, /history [N], /help and /exit \
+    are commands, and //x says /x. Where stdin or stdout is no terminal, lines are read and \
+    written as they are: the end of the input leaves once the server has taken all of it, and the \
+    exit code is 1 if it was not all taken. A connection that ends is not opened again.";
+
+/// Options of `bolillero room`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = TYPING)]
+pub struct RoomArgs {
+    /// Where the room is; the port is 5001 unless it is given
+    #[arg(value_name = "HOST[:PORT]")]
+    pub server: String,
+    /// What the others are to know you by: 1 to 24 letters, digits, - or _, not a number
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// Stay, also behind the end of the input, until a line with this text is shown, then leave
+    /// [default: none]
+    #[arg(long, value_name = "TEXT")]
+    pub until: Option<String>,
+    /// Longest time without a connection on which the room answers
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    pub connect_timeout: String,
+    /// Longest wait for an answer
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub reply_timeout: String,
+    /// Time after which a peer that vanished is noticed
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub peer_timeout: String,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// Options of `bolillero generate`.
@@ -364,4 +436,7 @@ pub struct LoadArgs {
     /// stopped, and after each wait for a line on stdin
     #[arg(long)]
     pub phases: bool,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }

@@ -15,13 +15,13 @@ use crate::batches::Batches;
 use crate::bet::SingleBet;
 use crate::config::{
     AgencyConfig, BetConfig, Dialect, EchoConfig, Environment, FilesConfig, GenerateConfig,
-    LoadConfig, LogLevel, ProbeConfig, UsageError,
+    LoadConfig, LogLevel, PkiConfig, ProbeConfig, RoomConfig, UsageError,
 };
 use crate::dialogue::{Progress, Stop};
 use crate::ending::Ending;
 use crate::source::Source;
 use crate::text::Text;
-use crate::{connect, echo, files, generate, load, log, probe, progress, signals};
+use crate::{connect, echo, files, generate, load, log, pki, probe, progress, room, signals};
 
 /// The program: what was typed, done.
 ///
@@ -35,6 +35,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Echo(args) => run_echo(&EchoConfig::new(&args, environment)?),
         Command::Probe(args) => run_probe(&ProbeConfig::new(&args, environment)?),
         Command::Files { command } => run_files(&FilesConfig::new(command)?),
+        Command::Room(args) => run_room(&RoomConfig::new(args)?),
+        Command::Pki { command } => pki::run(&PkiConfig::new(command)?),
         Command::Generate(args) => run_generate(&GenerateConfig::new(args)?),
         Command::Load(args) => {
             let config = LoadConfig::new(&args)?;
@@ -120,6 +122,19 @@ fn run_files(config: &FilesConfig) -> anyhow::Result<()> {
     let outcome = files::run(config, &ending);
     end(&ending);
     Ok(outcome?)
+}
+
+/// Stdout is for what is said: what is to be told beside it goes to stderr.
+fn run_room(config: &RoomConfig) -> anyhow::Result<()> {
+    log::start(&log::Lines::Stderr, LevelFilter::Info);
+    let (ending, screen) = (Ending::default(), room::Screen::open());
+    signals::watch_room(&ending, screen.clone())?;
+    let outcome = room::run(config, &ending, &screen);
+    end(&ending);
+    match outcome {
+        Err(Stop::Asked) => Ok(()),
+        outcome => Ok(outcome?),
+    }
 }
 
 /// Says that the work has ended.

@@ -4,12 +4,15 @@
 //! ```text
 //! sources   flag > environment > file > default      client  what every agency's command is told
 //! yaml      the file of settings                     agency, bet, echo, probe
-//! env_file  the file of a bet                        load, files     and generate: options only
+//! env_file  the file of a bet                        load, files, room, pki, generate: options only
+//! tls       whom to trust, and who we are
 //! ```
 
 mod env_file;
 mod sources;
 mod yaml;
+
+mod tls;
 
 mod agency;
 mod bet;
@@ -17,12 +20,15 @@ mod client;
 mod echo;
 mod files;
 mod load;
+mod pki;
 mod probe;
+mod room;
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::connect::Address;
+use crate::args::TlsArgs;
+use crate::connect::{Address, Office, Pauses};
 
 pub use agency::{AgencyConfig, Dialect, WINDOW_MAX};
 pub use bet::{BetConfig, ENV_FILES_DEFAULT};
@@ -30,8 +36,11 @@ pub use client::{CONFIG_FILE_DEFAULT, ClientConfig, LOOP_AMOUNT_MAX, LogLevel, P
 pub use echo::EchoConfig;
 pub use files::{FilesConfig, GetConfig, SLICE_SIZE_MAX, SLICES_MAX, Task};
 pub use load::{GenerateConfig, LOAD_BETS_MAX, LOAD_PACKET_SIZES, LoadConfig};
+pub use pki::{AUTHORITY_DAYS_MAX, CERTIFICATE_DAYS_MAX, PkiConfig, PkiTask};
 pub use probe::ProbeConfig;
+pub use room::RoomConfig;
 pub use sources::{Environment, FILE_SIZE_MAX};
+pub use tls::Tls;
 
 /// The longest time that can be asked for.
 pub const TIME_MAX: Duration = Duration::from_hours(24);
@@ -77,6 +86,24 @@ fn time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write for example 500ms, 30s, 2m"))?;
     if time <= TIME_MAX { Ok(time) } else { Err("is more than 24h".to_owned()) }
+}
+
+/// A server whose port need not be told, and how long to wait for it: for a connection, an answer,
+/// a peer that vanished.
+fn office(server: &str, port: u16, times: [&str; 3], tls: &TlsArgs) -> Result<Office, UsageError> {
+    let server = Address::parse_or_port(server, port).ok_or_else(|| UsageError {
+        setting: format!("HOST[:PORT] {server}"),
+        problem: "is no host, and no host with a port 1 to 65535".to_owned(),
+    })?;
+    let [connect, reply, peer] = times;
+    Ok(Office {
+        tls: Tls::new(tls, &server)?,
+        server,
+        connect_timeout: time_flag("connect-timeout", connect)?,
+        reply_timeout: time_flag("reply-timeout", reply)?,
+        peer_timeout: time_flag("peer-timeout", peer)?,
+        pauses: Pauses::default(),
+    })
 }
 
 fn address(text: &str) -> Result<Address, String> {

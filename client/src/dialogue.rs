@@ -6,8 +6,10 @@ use bolillero_protocol::message::{Reply, RequestError, is_reply};
 use bolillero_protocol::tlv::{Decoder, Packet, Rules};
 use bolillero_protocol::{chain::Head, list, message::opcode};
 
+use crate::connect::Distrust;
 use crate::ending::Asked;
 use crate::files::FilesError;
+use crate::room::RoomError;
 use crate::source::SourceError;
 
 /// The longest answer that is read whole, in bytes of data.
@@ -284,6 +286,12 @@ pub enum Stop {
     /// Files cannot be told of, read or fetched.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// The stay in a room ends, or cannot begin.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// Certificates have to be mended first, or options.
+    #[error(transparent)]
+    Distrust(#[from] Distrust),
     /// The work ends because that was asked for.
     #[error("{Asked}")]
     Asked,

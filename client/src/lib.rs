@@ -12,7 +12,9 @@
 //! echo      messages that have to come back         probe     whether a server is there, and right
 //! talk      a conversation as bytes                 connect   a client's socket and clock
 //! files     what a file server offers, fetched      generate  sample files
+//! room      where operators talk: a terminal's or a script's guest
 //! load      many agencies at once, and how fast     load/sockets  their sockets
+//! pki       an authority and what it signs          pki/files  whole, and never replaced
 //! log       the lines that deployed tools parse     progress  the bar on a terminal
 //! ```
 
@@ -40,6 +42,8 @@ pub mod text;
 
 pub mod files;
 
+pub mod room;
+
 pub mod connect;
 
 pub mod ending;
@@ -48,6 +52,8 @@ mod signals;
 pub mod generate;
 
 pub mod load;
+
+pub mod pki;
 
 mod log;
 mod progress;

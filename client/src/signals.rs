@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::ending::Ending;
+use crate::room::Screen;
 
 /// How long the work may take to notice that its end is asked for. Some of it cannot: a name that
 /// is looked up, a connection that is being opened, a file that is a pipe.
@@ -56,6 +57,23 @@ pub(crate) fn watch_files(ending: &Ending) -> anyhow::Result<()> {
     })
 }
 
+/// As [`watch`], for a guest of a room, who leaves without a word: the terminal is left as it was.
+///
+/// # Errors
+/// What the operating system refuses.
+pub(crate) fn watch_room(ending: &Ending, screen: Screen) -> anyhow::Result<()> {
+    let ending = ending.clone();
+    // A second signal changes nothing: the first ends the process, and behind it the terminal is
+    // put back.
+    on_first(move |_| {
+        ending.ask();
+        if !ending.ends_within(NOTICE_TIME_MAX) && ending.end() {
+            screen.restore();
+            process::exit(EXIT_ASKED);
+        }
+    })
+}
+
 /// Has the first signal end a load, of which nothing needs to be kept.
 ///
 /// # Errors
@@ -77,6 +95,11 @@ fn listen(code: i32, end: impl FnOnce(&'static str) + Send + 'static) -> anyhow:
             .and_then(|_| signal_hook::flag::register(signal, seen.clone()))
             .context("handling SIGTERM and SIGINT")?;
     }
+    on_first(end)
+}
+
+/// Does `end` at the first signal.
+fn on_first(end: impl FnOnce(&'static str) + Send + 'static) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("handling SIGTERM and SIGINT")?;
     let wait = move || {
         if let Some(signal) = signals.forever().next() {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use bolillero_protocol::hftp::PORT_DEFAULT;
 use bolillero_protocol::list::parse_number;
 
-use super::{UsageError, check, time_flag, usage};
-use crate::args::{FileServerArgs, FilesCommand, GetArgs, SliceArgs};
-use crate::connect::{Address, Office, Pauses};
+use super::{UsageError, check, office, usage};
+use crate::args::{FilesCommand, GetArgs, SliceArgs};
+use crate::connect::Office;
 use crate::files::{Existing, Name, Pace};
 
 /// The most slices on their way at once.
@@ -76,7 +76,8 @@ impl FilesConfig {
                 (args.server, pace(&args.slices)?, task)
             }
         };
-        Ok(Self { office: office(&server)?, pace, task })
+        let times = [&*server.connect_timeout, &server.reply_timeout, &server.peer_timeout];
+        Ok(Self { office: office(&server.server, PORT_DEFAULT, times, &server.tls)?, pace, task })
     }
 }
 
@@ -96,20 +97,6 @@ impl GetConfig {
             verify: !args.no_verify,
         })
     }
-}
-
-fn office(args: &FileServerArgs) -> Result<Office, UsageError> {
-    let server = Address::parse_or_port(&args.server, PORT_DEFAULT).ok_or_else(|| UsageError {
-        setting: format!("HOST[:PORT] {}", args.server),
-        problem: "is no host, and no host with a port 1 to 65535".to_owned(),
-    })?;
-    Ok(Office {
-        server,
-        connect_timeout: time_flag("connect-timeout", &args.connect_timeout)?,
-        reply_timeout: time_flag("reply-timeout", &args.reply_timeout)?,
-        peer_timeout: time_flag("peer-timeout", &args.peer_timeout)?,
-        pauses: Pauses::default(),
-    })
 }
 
 fn pace(args: &SliceArgs) -> Result<Pace, UsageError> {

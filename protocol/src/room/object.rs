@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 
+use serde_json::value::RawValue;
+
 /// One object.
 ///
 /// ```
@@ -80,6 +82,19 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn as_text(&self) -> Option<String> {
         serde_json::from_str(&self.0).ok()
+    }
+
+    /// The JSON, as it was written.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+
+    /// The values, if it is a list.
+    #[must_use]
+    pub fn as_list(&self) -> Option<Vec<Value<'_>>> {
+        let items: Vec<&RawValue> = serde_json::from_str(&self.0).ok()?;
+        Some(items.into_iter().map(|item| Value::of_json(item.get())).collect())
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

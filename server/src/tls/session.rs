@@ -39,8 +39,8 @@ pub(super) struct TlsSession {
     said: Vec<u8>,
 }
 
-/// Bytes of the peer that hold no whole record, or not yet looked at: less than a record, and within
-/// a handshake less than a message of it, which rustls bounds.
+/// Bytes of the peer that were not looked at, or are not whole: less than a record, or records with
+/// less than a message of a handshake.
 #[derive(Default)]
 struct Records {
     bytes: Vec<u8>,
@@ -83,12 +83,17 @@ impl TlsSession {
 
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Flow, Error> {
         if !std::mem::replace(&mut self.begun, true) && !begins_handshake(bytes) {
-            // It would not understand an alert, and its first bytes may be all that ever come.
+            // Its first bytes may be all that ever come. Clients of ours understand the alert.
             self.log_failure("what came is not TLS, and this port takes nothing else");
+            out.extend_from_slice(&NOT_TLS);
             return Ok(Flow::Close);
         }
         self.records.add(bytes);
         self.proceed(out)?;
+        if self.records.len() > UNTAKEN_BYTES_MAX {
+            self.log_failure("it sends a message in too many pieces");
+            return Ok(Flow::Close);
+        }
         Ok(self.flow())
     }
 
@@ -181,13 +186,12 @@ impl TlsSession {
         }
     }
 
-    /// What the peer is told of a mistake in its TLS.
+    /// What the peer is told of a mistake in its TLS. As long as there is something to be sent rustls
+    /// looks at no record: it must not see once more the one that it has refused.
     fn append_alert(&mut self, out: &mut Vec<u8>) {
-        // Never once more than there is to be said: it would look at what was the mistake again.
-        while self.tls.wants_write()
-            && let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(mut data)), .. } =
-                self.tls.process_tls_records(self.records.left())
-        {
+        while self.tls.wants_write() {
+            let UnbufferedStatus { state, .. } = self.tls.process_tls_records(self.records.left());
+            let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
             if append(out, 0, |room| data.encode(room).map_err(room_to_encode)).is_err() {
                 return;
             }
@@ -209,6 +213,10 @@ impl Records {
         self.bytes.drain(..self.taken);
         self.taken = 0;
         self.bytes.extend_from_slice(bytes);
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() - self.taken
     }
 
     fn left(&mut self) -> &mut [u8] {
@@ -299,6 +307,12 @@ fn room_to_encrypt(error: EncryptError) -> Option<usize> {
     }
 }
 
+/// A fatal alert, unexpected_message, as it looks before anything is agreed on (RFC 8446, sections 5.1
+/// and 6): what who does not speak TLS is told.
+const NOT_TLS: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
+/// The most bytes of records from which nothing can be taken. The longest message of a handshake that
+/// rustls takes has half as many; the rest is what its pieces may cost.
+const UNTAKEN_BYTES_MAX: usize = 128 << 10;
 /// The wait for the handshake; those of sessions count from 0.
 const HANDSHAKE: u64 = u64::MAX;
 /// What a record carries at most.

@@ -11,6 +11,7 @@ mod support;
 
 mod base;
 mod text;
+mod identity;
 mod sessions;
 mod resuming;
 mod order;

@@ -109,7 +109,7 @@ matrix! {
     over_tls {
         handshakes:
             silent_handshakes_stop_nobody_and_end_at_their_deadline
-            what_is_no_handshake_is_closed_at_once_without_a_byte
+            what_is_no_handshake_is_answered_by_an_alert_at_once
             a_handshake_with_a_lottery_without_tls_is_a_corrupt_packet
             clients_of_either_version_are_served
             a_client_that_comes_again_shakes_hands_faster

@@ -98,7 +98,7 @@ fn who_is_not_let_in_is_told_by_an_alert_and_in_the_log() {
     check(None, AlertDescription::CertificateRequired);
     let mut plain = office.connect();
     plain.send(&packet(3, "0#"));
-    plain.expect_end();
+    plain.expect_last(&[21, 3, 3, 0, 2, 2, 10]);
     for said in [
         "action: check_certificate | result: fail | certificate: bolillero://agency/1 sha256 ",
         "error: no certificate was shown",

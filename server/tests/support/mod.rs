@@ -191,18 +191,28 @@ impl Central {
     }
 
     pub(crate) fn connect(&self) -> Client {
-        self.connect_to(&self.service)
+        self.connect_to(&self.service, None)
+    }
+
+    /// A connection whose certificate names this agency.
+    pub(crate) fn connect_certified(&self, agency: u32) -> Client {
+        self.connect_to(&self.service, Some(agency))
     }
 
     /// A connection that speaks the text dialect.
     pub(crate) fn connect_text(&self) -> Client {
-        self.connect_to(&self.text_service)
+        self.connect_to(&self.text_service, None)
     }
 
-    fn connect_to(&self, service: &dyn Service) -> Client {
+    /// One that speaks the text dialect, and whose certificate names this agency.
+    pub(crate) fn connect_text_certified(&self, agency: u32) -> Client {
+        self.connect_to(&self.text_service, Some(agency))
+    }
+
+    fn connect_to(&self, service: &dyn Service, agency: Option<u32>) -> Client {
         let number = self.clients.fetch_add(1, Ordering::Relaxed);
         let wakes = Arc::new(Wakes::new(number, Arc::clone(&self.journal)));
-        let peer = Peer::at(([127, 0, 0, 1], 1).into());
+        let peer = Peer { agency, ..Peer::at(([127, 0, 0, 1], 1).into()) };
         Client::new(service.open(peer, Mailbox::new(wakes.clone())), wakes)
     }
 

@@ -67,7 +67,7 @@ fn wait_for_some(sockets: &[(Instant, TcpStream)]) -> Vec<bool> {
 }
 
 /// Nobody waits for the hour that handshakes have here.
-pub(crate) fn what_is_no_handshake_is_closed_at_once_without_a_byte(cell: Cell) {
+pub(crate) fn what_is_no_handshake_is_answered_by_an_alert_at_once(cell: Cell) {
     let server = Server::start(cell, Echo::default(), limits());
     let mut witness = server.connect();
     for sent in [&b"a line\n"[..], b"GET / HTTP/1.1\r\n\r\n", b"\x03", b"\x17\x03\x03", b"\x80\x2e"]
@@ -76,7 +76,7 @@ pub(crate) fn what_is_no_handshake_is_closed_at_once_without_a_byte(cell: Cell) 
         socket.write_all(sent).unwrap();
         let mut answered = Vec::new();
         socket.read_to_end(&mut answered).unwrap();
-        assert_eq!(answered, b"", "{sent:?}");
+        assert_eq!(answered, [21, 3, 3, 0, 2, 2, 10], "{sent:?}");
         witness.exchange(b"still here\n");
     }
     server.connect().exchange(b"afterwards\n");

@@ -1,0 +1,131 @@
+#!/bin/sh
+# A whole office, once: a fresh authority, every service over TLS, agencies with certificates, one draw, the published winners
+# fetched, two guests who exchange a line.
+#   scripts/run-office.sh BIN_DIR DATA_DIR [SERVER OPTION ...]
+# DATA_DIR holds agency-1.csv, agency-2.csv, ... What happened stays in DATA_DIR/office.
+set -eu
+
+bin=$1
+data=$2
+shift 2
+
+agencies=0
+while [ -f "$data/agency-$((agencies + 1)).csv" ]; do agencies=$((agencies + 1)); done
+if [ "$agencies" -eq 0 ]; then
+    echo "run-office: $data has no agency-1.csv: name a directory with bets, or make one with 'make data'" >&2
+    exit 2
+fi
+
+run=$data/office
+pki=$run/pki
+rm -rf "$run"
+mkdir -p "$run"
+children=
+trap 'kill $children 2>/dev/null || true' EXIT
+trap 'exit 1' INT TERM
+
+fail() {
+    echo "run-office: $1; see $2" >&2
+    tail -n 3 "$2" >&2
+    exit 1
+}
+
+# Waits until the file $2 has a line that matches $1, for as long as the process $3 runs.
+await() {
+    tries=0
+    until grep -q -- "$1" "$2"; do
+        kill -0 "$3" 2>/dev/null || fail 'it ended early' "$2"
+        [ "$tries" -lt 400 ] || fail "no '$1' in 20 s" "$2"
+        tries=$((tries + 1))
+        sleep 0.05
+    done
+}
+
+# The value of a field in the last line of a log that has it.
+field() { sed -n "s/.*| $2: \([^ |]*\).*/\1/p" "$1" | tail -n 1; }
+
+echo "1. an authority, and certificates of the server and of $agencies agencies"
+{
+    "$bin/bolillero" pki init --dir "$pki"
+    "$bin/bolillero" pki server --dir "$pki"
+    # shellcheck disable=SC2046 # One option for each.
+    "$bin/bolillero" pki agency --dir "$pki" $(seq -f '--id %.0f' "$agencies")
+} >"$run/pki.log" 2>&1 || fail 'making certificates failed' "$run/pki.log"
+trust="--tls --ca $pki/ca.pem"
+of_agency() { echo "$trust --cert $pki/agency-$1.pem --key $pki/agency-$1-key.pem"; }
+
+echo "2. the server, all of it over TLS"
+"$bin/bolillero-server" serve --data-dir "$run/central" --agencies "$agencies" \
+    --listen 127.0.0.1:0 --listen-text 127.0.0.1:0 --files 127.0.0.1:0 --room 127.0.0.1:0 \
+    --tls-cert "$pki/server.pem" --tls-key "$pki/server-key.pem" --tls-client-ca "$pki/ca.pem" --tls-anyone files,room \
+    "$@" >"$run/server.log" 2>&1 &
+server=$!
+children=$server
+# The room is the last that is logged.
+await '| service: room |' "$run/server.log" "$server"
+sed -n 's/.*action: listen .*| service: \([^ ]*\) | address: \([^ ]*\) | tls: \(.*\)/   \1: \2, for \3/p' "$run/server.log"
+address_of() { sed -n "s/.*action: listen .*| service: $1 | address: \([^ ]*\).*/\1/p" "$run/server.log"; }
+lottery=$(address_of lottery)
+files=$(address_of files)
+room=$(address_of room)
+
+echo "3. the agencies, each with its certificate; the last speaks the text dialect"
+clients=
+i=1
+while [ "$i" -le "$agencies" ]; do
+    # shellcheck disable=SC2046 # Several options.
+    if [ "$i" -lt "$agencies" ] || [ "$agencies" -eq 1 ]; then
+        set -- --server "$lottery"
+    else
+        set -- --server "$(address_of lottery-text)" --text
+    fi
+    # shellcheck disable=SC2046
+    "$bin/bolillero" agency --id "$i" --bets "$data/agency-$i.csv" "$@" $(of_agency "$i") >"$run/agency-$i.log" 2>&1 &
+    clients="$clients $!"
+    children="$children $!"
+    i=$((i + 1))
+done
+i=1
+for client in $clients; do
+    wait "$client" || fail "agency $i ended with $?" "$run/agency-$i.log"
+    echo "   agency $i: $(field "$run/agency-$i.log" cantidad) bets, $(field "$run/agency-$i.log" cant_ganadores) winners"
+    i=$((i + 1))
+done
+
+echo "4. a bet for agency 2 that comes with agency 1's certificate"
+# shellcheck disable=SC2046
+if "$bin/bolillero" bet --id 2 --server "$lottery" $(of_agency 1) --first-name Ana --last-name Paz --document 30904465 \
+    --birth-date 1999-03-17 --number 7574 >"$run/bet.log" 2>&1; then
+    fail 'it was taken' "$run/server.log"
+fi
+sed -n 's/.*error: \(the office refused\)/   \1/p' "$run/bet.log"
+
+echo "5. the published winners, fetched by somebody without a certificate"
+# shellcheck disable=SC2086
+"$bin/bolillero" files get "$files" --all --output "$run/published" $trust >"$run/files.log" 2>&1 ||
+    fail 'fetching the results failed' "$run/files.log"
+for file in "$run"/published/winners-*.csv; do
+    echo "   ${file##*/}: $(wc -l <"$file") lines"
+done
+
+echo "6. two operators in the room"
+guest() { "$bin/bolillero" room "$room" --name "$1" --until "$2" $trust >"$run/room-$1.log" 2>&1; }
+: >"$run/room-leo.log"
+{
+    await '^ana: ' "$run/room-leo.log" "$server"
+    echo 'thank you, ana'
+} | guest leo 'ana left' &
+leo=$!
+children="$children $leo"
+await '^\* you are leo' "$run/room-leo.log" "$leo"
+echo 'the draw is done, the results are published' | guest ana 'leo: ' || fail 'ana ended with an error' "$run/room-ana.log"
+wait "$leo" || fail 'leo ended with an error' "$run/room-leo.log"
+for guest in ana leo; do
+    sed "s/^/   $guest sees  /" "$run/room-$guest.log"
+done
+
+kill -TERM "$server"
+wait "$server" || fail "the server ended with $?" "$run/server.log"
+children=
+echo
+echo "certificates, logs, ledger and results: $run"
