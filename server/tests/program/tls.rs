@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bolillero_tls::authority::Validity;
@@ -12,7 +12,8 @@ use tempfile::tempdir;
 
 use crate::certificates::{CERTIFICATES, client_config, of_agency, valid, write_identity};
 use crate::for_every_driver;
-use crate::office::{Office, count, listens, serve, server_program};
+use crate::main_job::kill_again_and_again;
+use crate::office::{Office, count, listens, serve, server_program, start_agency};
 use crate::process::{Ended, Process};
 use crate::secured::{Secured, connect, server_options};
 use crate::wire::{ACK, Wire, batch, packet};
@@ -77,6 +78,22 @@ fn every_listener_is_reached_over_tls_until_the_server_is_stopped(driver: &str) 
         wire.expect_last(b"");
     }
     assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn agencies_over_tls_resume_by_themselves_after_every_kill() {
+    let directory = tempdir().unwrap();
+    let server = server_options(directory.path());
+    let ca = server[5].as_str();
+    kill_again_and_again(&server.each_ref().map(String::as_str), |address, files, options| {
+        let start = |(id, file): (u32, &PathBuf)| {
+            let own = write_identity(directory.path(), &format!("agency-{id}"), &of_agency(id));
+            let [cert, key] = [&own.cert, &own.key].map(|path| path.to_str().unwrap());
+            let tls = ["--tls", "--ca", ca, "--cert", cert, "--key", key];
+            start_agency(address, id, file, &[options, &tls].concat())
+        };
+        (1..).zip(files).map(start).collect()
+    });
 }
 
 #[test]
