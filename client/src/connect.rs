@@ -25,7 +25,6 @@ use socket2::{SockRef, TcpKeepalive};
 
 pub use self::address::Address;
 pub use self::distrust::Distrust;
-pub(crate) use self::distrust::is_alert;
 pub use self::duplex::{Heard, Listening, Speaking, open};
 pub use self::lines::ask_line;
 pub use self::pauses::Pauses;

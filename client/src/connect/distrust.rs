@@ -96,7 +96,7 @@ impl Distrust {
 /// 21     3  any    0  2     2      any
 /// alert  version   length   fatal  why
 /// ```
-pub(crate) fn is_alert(bytes: &[u8]) -> bool {
+fn is_alert(bytes: &[u8]) -> bool {
     matches!(bytes, [21, 3, _, 0, 2, 2, _])
 }
 

@@ -158,3 +158,116 @@ impl<E: Exchange> Driver<'_, E> {
         Fault::Ended { agency: self.exchange.agency(place), request, reason }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::path::Path;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use bolillero_tls::Identity;
+    use bolillero_tls::authority::{Authority, Validity};
+    use bolillero_tls::rustls::{ServerConnection, StreamOwned};
+    use bolillero_tls::server::{Admission, ServerFiles, ServerTls};
+
+    use super::*;
+    use crate::args::TlsArgs;
+    use crate::config::Tls;
+    use crate::connect::Address;
+
+    /// No test waits longer.
+    const TIME_MAX: Duration = Duration::from_secs(30);
+    static CHUNK: [u8; 100_000] = [7; 100_000];
+
+    /// Says chunks until it is told not to, and hears one byte.
+    struct Flood {
+        flows: bool,
+        taken: usize,
+        done: bool,
+    }
+
+    impl Exchange for Flood {
+        fn places(&self) -> usize {
+            1
+        }
+
+        fn agency(&self, _place: usize) -> u32 {
+            1
+        }
+
+        fn unsent(&self, _place: usize) -> &[u8] {
+            if self.flows { &CHUNK } else { &[] }
+        }
+
+        fn sent(&mut self, _place: usize, size: usize, _at: Instant) {
+            self.taken += size;
+        }
+
+        fn received(&mut self, _place: usize, _bytes: &[u8], _at: Instant) -> Result<Next, Wrong> {
+            self.done = true;
+            Ok(Next::Stay)
+        }
+
+        fn owed(&self, _place: usize) -> Option<String> {
+            Some("all of it".to_owned())
+        }
+
+        fn is_done(&self) -> bool {
+            self.done
+        }
+
+        fn hint(&self) -> String {
+            String::new()
+        }
+    }
+
+    /// Certificates in `directory`: what a server keeps to, and what its client trusts.
+    fn certify(directory: &Path, server: &Address) -> (ServerTls, Tls) {
+        let validity = Validity::of(TIME_MAX * 10);
+        let (authority, ca) = Authority::generate(validity).unwrap();
+        let issued = authority.server(&["127.0.0.1".to_owned()], validity).unwrap();
+        let [ca_path, cert, key] = ["ca", "cert", "key"].map(|name| directory.join(name));
+        for (path, text) in [(&ca_path, ca.cert), (&cert, issued.cert), (&key, issued.key)] {
+            std::fs::write(path, text).unwrap();
+        }
+        let files = ServerFiles { identity: Identity { cert, key }, client_ca: None };
+        let args = TlsArgs { tls: true, ca: Some(ca_path), ..TlsArgs::default() };
+        (ServerTls::load(&files).unwrap(), Tls::new(&args, server).unwrap().unwrap())
+    }
+
+    #[test]
+    fn what_tls_took_and_the_socket_did_not_is_sent_when_it_can_be() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::parse(&listener.local_addr().unwrap().to_string()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (server, tls) = certify(directory.path(), &address);
+        let (told, taken) = channel();
+        let reader = thread::spawn(move || {
+            let stream = listener.accept().unwrap().0;
+            stream.set_read_timeout(Some(TIME_MAX)).unwrap();
+            let session = ServerConnection::new(server.config(Admission::Anyone)).unwrap();
+            let mut stream = StreamOwned::new(session, stream);
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+            // Nothing more is read before the client can send nothing more.
+            let mut bytes = vec![0; taken.recv_timeout(TIME_MAX).unwrap()];
+            stream.read_exact(&mut bytes).unwrap();
+            assert!(bytes.iter().all(|&byte| byte == CHUNK[0]));
+            stream.write_all(b"!").unwrap();
+            stream.flush().unwrap();
+        });
+        let mut sockets = Sockets::new(&address, Some(&tls)).unwrap();
+        sockets.connect_all(1).unwrap();
+        let mut flood = Flood { flows: true, taken: 0, done: false };
+        while flood.flows {
+            let before = flood.taken;
+            Driver { sockets: &mut sockets, exchange: &mut flood }.send(0).unwrap();
+            // Where nothing is taken, something that was taken waits.
+            flood.flows = flood.taken > before;
+        }
+        told.send(flood.taken).unwrap();
+        drive(&mut sockets, &mut flood, TIME_MAX).unwrap();
+        reader.join().unwrap();
+    }
+}

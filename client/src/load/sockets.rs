@@ -31,6 +31,8 @@ const LATE_MAX: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 /// Connections to one office, each at its place.
 pub(super) struct Sockets {
     address: SocketAddr,
+    /// The same, for a person.
+    server: String,
     poll: Poll,
     events: Events,
     ready: Vec<Ready>,
@@ -43,8 +45,6 @@ pub(super) struct Sockets {
 /// What all connections have for their TLS.
 struct Secure {
     tls: Tls,
-    /// Where they go, for a person.
-    server: String,
     /// What was read and is not opened yet: empty before and after each read.
     sealed: Box<[u8]>,
     handshakes: Handshakes,
@@ -85,6 +85,7 @@ impl Sockets {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
         Ok(Self {
             address: find(server)?,
+            server: server.to_string(),
             poll: Poll::new().context("starting to poll")?,
             events: Events::with_capacity(EVENTS_MAX),
             ready: Vec::with_capacity(EVENTS_MAX),
@@ -92,7 +93,6 @@ impl Sockets {
             buffer: vec![0; READ_SIZE + tls.map_or(0, |_| RECORD_SIZE_MAX)].into_boxed_slice(),
             tls: tls.map(|tls| Secure {
                 tls: tls.clone(),
-                server: server.to_string(),
                 sealed: vec![0; READ_SIZE].into_boxed_slice(),
                 handshakes: Handshakes::default(),
             }),
@@ -110,7 +110,8 @@ impl Sockets {
             let stream = BlockingStream::connect_timeout(&self.address, CONNECT_MAX)?;
             stream.set_nodelay(true)?;
             let secure = self.tls.as_mut();
-            let records = secure.map(|secure| secure.shake_hands(&stream)).transpose()?;
+            let records =
+                secure.map(|secure| secure.shake_hands(&stream, &self.server)).transpose()?;
             stream.set_nonblocking(true)?;
             let stream = TcpStream::from_std(stream);
             let mut link = Link { stream, watched: false, records: records.map(Box::new) };
@@ -158,11 +159,16 @@ impl Sockets {
         let Some(Some(link)) = self.links.get_mut(place) else { return Read::Nothing };
         match (&mut self.tls, &mut link.records) {
             (Some(secure), Some(records)) => {
-                secure.read(&mut link.stream, records, &mut self.buffer)
+                secure.read(&mut link.stream, records, &mut self.buffer, &self.server)
             }
             _ => match read(&mut link.stream, &mut self.buffer) {
                 Ok(size) => {
-                    Read::Bytes { bytes: &self.buffer[..size], more: size == self.buffer.len() }
+                    let (bytes, more) = (&self.buffer[..size], size == self.buffer.len());
+                    // No answer of an office looks like that.
+                    match Distrust::of_plain(bytes, &self.server) {
+                        Some(distrust) => Read::Ended(distrust.to_string()),
+                        None => Read::Bytes { bytes, more },
+                    }
                 }
                 Err(unread) => unread,
             },
@@ -223,7 +229,11 @@ impl Link {
 
 impl Secure {
     /// Holds a handshake on a connection that blocks.
-    fn shake_hands(&mut self, mut stream: &BlockingStream) -> anyhow::Result<Records> {
+    fn shake_hands(
+        &mut self,
+        mut stream: &BlockingStream,
+        server: &str,
+    ) -> anyhow::Result<Records> {
         let (begin, mut records) = (Instant::now(), Records::new(&self.tls)?);
         loop {
             records.flush(&mut stream)?;
@@ -241,7 +251,7 @@ impl Secure {
             };
             ensure!(size > 0, "the connection ended in the TLS handshake");
             let said = records.open(&mut &self.sealed[..size], &mut [0]);
-            let said = said.map_err(|error| anyhow!(self.explain(&error, &records)))?;
+            let said = said.map_err(|error| anyhow!(self.explain(&error, &records, server)))?;
             ensure!(said == 0, "the server speaks first. Is what listens there a central office?");
         }
     }
@@ -251,6 +261,7 @@ impl Secure {
         stream: &mut TcpStream,
         records: &mut Records,
         buffer: &'a mut [u8],
+        server: &str,
     ) -> Read<'a> {
         loop {
             let size = match read(stream, &mut self.sealed) {
@@ -267,7 +278,7 @@ impl Secure {
                 Err(error) => {
                     // The server is told what was wrong, if it still listens.
                     let _ = records.flush(stream);
-                    return Read::Ended(self.explain(&error, records));
+                    return Read::Ended(self.explain(&error, records, server));
                 }
             };
             if was_handshaking && !records.is_handshaking() {
@@ -282,8 +293,8 @@ impl Secure {
         }
     }
 
-    fn explain(&self, error: &rustls::Error, records: &Records) -> String {
-        Distrust::of(error, &self.server, &self.tls, records)
+    fn explain(&self, error: &rustls::Error, records: &Records, server: &str) -> String {
+        Distrust::of(error, server, &self.tls, records)
             .map_or_else(|| format!("TLS: {}", explain(error)), |distrust| distrust.to_string())
     }
 }

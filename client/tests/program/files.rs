@@ -3,7 +3,7 @@
 mod asked;
 mod changing;
 mod folder;
-mod place;
+pub(crate) mod place;
 mod resumed;
 
 use std::fs;

@@ -9,6 +9,7 @@ mod office;
 mod shelf;
 
 mod running;
+mod secure;
 mod setting;
 
 mod bet;
@@ -17,9 +18,11 @@ mod files;
 mod killed;
 mod network;
 mod options;
+mod pki;
 mod probe;
 mod stopped;
 mod text;
+mod tls;
 
 use std::path::Path;
 use std::process::Stdio;

@@ -80,6 +80,23 @@ const HELP: &[Help] = &[
         ],
     ),
     ("files cat", &[]),
+    ("pki init", &[("--dir", "made when missing"), ("--days", "[default: 3650]")]),
+    (
+        "pki server",
+        &[
+            ("--dir", "Directory of the authority"),
+            ("--name", "[default: localhost 127.0.0.1 ::1]"),
+            ("--days", "[default: 365]"),
+        ],
+    ),
+    (
+        "pki agency",
+        &[
+            ("--dir", "Directory of the authority"),
+            ("--id", "1 to 65535"),
+            ("--days", "[default: 365]"),
+        ],
+    ),
     (
         "generate",
         &[
@@ -141,7 +158,7 @@ fn help_names_every_option_with_its_default() {
             assert!(option.contains(said), "{command} {option}: {said}");
         }
     }
-    let help = [&["--help"][..], &["files", "--help"]];
+    let help = [&["--help"][..], &["files", "--help"], &["pki", "--help"]];
     let help = help.map(|words| stdout(&finish(program(words)))).concat();
     for (command, _) in HELP {
         let command = command.rsplit(' ').next().unwrap();

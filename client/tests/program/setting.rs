@@ -12,6 +12,15 @@ use crate::office::{Office, Served};
 /// No test takes longer.
 pub(crate) const TIME_MAX: Duration = Duration::from_secs(30);
 
+/// Options of a bet that can be taken.
+pub(crate) const BET: [&str; 5] = [
+    "--first-name=Ana",
+    "--last-name=Paz",
+    "--document=30000001",
+    "--birth-date=1990-01-01",
+    "--number=7",
+];
+
 /// An office, a file of bets, and a client to run.
 pub(crate) struct Setting {
     pub(crate) served: Served,

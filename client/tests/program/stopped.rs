@@ -16,18 +16,11 @@ use socket2::{Domain, Socket, Type};
 
 use crate::office::{Fault, Office, bodies, packet, rows};
 use crate::running::{Ended, Running};
-use crate::setting::{Setting, TIME_MAX, agency, program};
+use crate::setting::{BET, Setting, TIME_MAX, agency, program};
 
 /// Less than any wait that is cut short here (a single try to connect takes 5 s), and far more than
 /// ending takes on a loaded machine.
 const SOON: Duration = Duration::from_secs(4);
-const BET: [&str; 5] = [
-    "--first-name=Ana",
-    "--last-name=Paz",
-    "--document=30000001",
-    "--birth-date=1990-01-01",
-    "--number=7",
-];
 
 /// Stops what runs, and checks that it ends as it should.
 fn stop(running: Running, signal: Signal) -> Ended {

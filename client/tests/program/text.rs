@@ -18,20 +18,20 @@ const OPTIONS: [&str; 3] = ["--text", "--batch-bets-max", "7"];
 /// What an office does with a connection: reads so many frames, or to the last one, says this and
 /// closes.
 #[derive(Debug, Clone, Copy)]
-struct Answer {
+pub(crate) struct Answer {
     frames_max: usize,
     said: &'static [u8],
 }
 
-fn answer(said: &'static str) -> Answer {
+pub(crate) fn answer(said: &'static str) -> Answer {
     Answer { frames_max: usize::MAX, said: said.as_bytes() }
 }
 
 /// The frames of each connection.
-type Heard = Vec<Vec<String>>;
+pub(crate) type Heard = Vec<Vec<String>>;
 
 /// An office that takes a connection for each answer, and no more.
-fn serve(script: &[Answer]) -> (SocketAddr, JoinHandle<Heard>) {
+pub(crate) fn serve(script: &[Answer]) -> (SocketAddr, JoinHandle<Heard>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let script = script.to_vec();

@@ -143,7 +143,9 @@ impl TlsSession {
                     }
                 }
                 ConnectionState::EncodeTlsData(mut data) => {
-                    append(out, 0, |room| data.encode(room).map_err(room_to_encode))?;
+                    append(out, 0, |room| {
+                        data.encode(room).map_err(|error| room_to_encode(&error))
+                    })?;
                 }
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => {
@@ -192,7 +194,9 @@ impl TlsSession {
         while self.tls.wants_write() {
             let UnbufferedStatus { state, .. } = self.tls.process_tls_records(self.records.left());
             let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
-            if append(out, 0, |room| data.encode(room).map_err(room_to_encode)).is_err() {
+            if append(out, 0, |room| data.encode(room).map_err(|error| room_to_encode(&error)))
+                .is_err()
+            {
                 return;
             }
         }
@@ -256,12 +260,16 @@ fn write(
 ) -> Result<(), Error> {
     if !said.is_empty() {
         let room = said.len() + (said.len() / RECORD_PAYLOAD_MAX + 1) * RECORD_OVERHEAD;
-        append(out, room, |room| traffic.encrypt(said, room).map_err(room_to_encrypt))?;
+        append(out, room, |room| {
+            traffic.encrypt(said, room).map_err(|error| room_to_encrypt(&error))
+        })?;
         // Between answers a connection keeps no memory.
         *said = Vec::new();
     }
     if flow == Flow::Close {
-        append(out, 0, |room| traffic.queue_close_notify(room).map_err(room_to_encrypt))?;
+        append(out, 0, |room| {
+            traffic.queue_close_notify(room).map_err(|error| room_to_encrypt(&error))
+        })?;
     }
     Ok(())
 }
@@ -289,19 +297,19 @@ fn append(
     }
 }
 
-fn room_to_encode(error: EncodeError) -> Option<usize> {
+fn room_to_encode(error: &EncodeError) -> Option<usize> {
     match error {
         EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => {
-            Some(required_size)
+            Some(*required_size)
         }
         EncodeError::AlreadyEncoded => None,
     }
 }
 
-fn room_to_encrypt(error: EncryptError) -> Option<usize> {
+fn room_to_encrypt(error: &EncryptError) -> Option<usize> {
     match error {
         EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => {
-            Some(required_size)
+            Some(*required_size)
         }
         EncryptError::EncryptExhausted => None,
     }

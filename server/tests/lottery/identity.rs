@@ -25,7 +25,7 @@ fn a_request_for_another_agency_is_refused_and_counted_and_nothing_is_stored() {
         take_log_lines();
         for count in 1..=2 {
             client.send(&request);
-            assert_eq!(client.replies(), [refusal.clone()], "{name}");
+            assert_eq!(client.replies(), std::slice::from_ref(&refusal), "{name}");
             let told = format!("agency 1 | claimed: agency 2 | count: {count}");
             assert_eq!(claims(), [told], "{name}");
         }
