@@ -12,7 +12,7 @@ use bolillero_tls::rustls::{AlertDescription, HandshakeKind};
 use bolillero_tls::server::Admission;
 use tempfile::tempdir;
 
-use super::alert;
+use super::{VERSIONS, alert, of_version};
 use crate::certificates::{CERTIFICATES, client_config, of_agency, valid, write_identity};
 use crate::client::{Client, socket_from};
 use crate::harness::{Cell, NEVER, Server, secure};
@@ -87,9 +87,11 @@ pub(crate) fn a_certificate_that_is_not_good_is_refused_in_the_handshake(cell: C
     let good = client_config(Some(&of_agency(1)));
     let mut witness = Client::secured(socket_from(1, server.address), &good);
     for (issued, expect, reason) in bad() {
-        let config = client_config(Some(&issued));
-        let mut client = Client::secured(socket_from(1, server.address), &config);
-        assert_eq!(alert(&mut client), expect, "{reason}");
+        for version in VERSIONS {
+            let config = of_version(version, Some(&issued));
+            let mut client = Client::secured(socket_from(1, server.address), &config);
+            assert_eq!(alert(&mut client), expect, "{reason}");
+        }
         let which = described(&issued);
         let line = ["action: check_certificate | result: fail", &which, reason];
         assert!(was_logged(&line), "{line:?}");
@@ -124,9 +126,10 @@ pub(crate) fn one_that_names_no_agency_is_good_where_none_is_needed(cell: Cell) 
 
 pub(crate) fn a_certificate_holds_for_a_handshake_that_is_resumed(cell: Cell) {
     let (server, _) = start(cell, Admission::Agency);
-    let configs = [1, 2].map(|agency| client_config(Some(&of_agency(agency))));
+    let of = |agency, version| (agency, of_version(version, Some(&of_agency(agency))));
+    let configs = VERSIONS.map(|version| [of(1, version), of(2, version)]);
     for kind in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
-        for (agency, config) in (1..).zip(&configs) {
+        for (agency, config) in configs.as_flattened() {
             let mut client = Client::secured(socket_from(1, server.address), config);
             client.send(b"?");
             client.expect(format!("Some({agency})\n").as_bytes());

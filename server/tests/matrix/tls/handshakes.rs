@@ -9,15 +9,11 @@ use std::time::{Duration, Instant};
 
 use bolillero_server::driver::Limits;
 use bolillero_server::echo::Echo;
-use bolillero_tls::rustls::crypto::ring::default_provider;
-use bolillero_tls::rustls::pki_types::CertificateDer;
-use bolillero_tls::rustls::pki_types::pem::PemObject as _;
-use bolillero_tls::rustls::version::{TLS12, TLS13};
-use bolillero_tls::rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
+use bolillero_tls::rustls::HandshakeKind;
 use bolillero_tls::server::Admission;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::certificates::CERTIFICATES;
+use super::{VERSIONS, of_version};
 use crate::client::{Client, NAMELESS, socket_from};
 use crate::ending::owing;
 use crate::harness::{Cell, PATIENCE, Server, secure};
@@ -95,8 +91,9 @@ pub(crate) fn a_handshake_with_a_lottery_without_tls_is_a_corrupt_packet(cell: C
 
 pub(crate) fn clients_of_either_version_are_served(cell: Cell) {
     let server = Server::start(cell, Echo::default(), limits());
-    for version in [&TLS12, &TLS13] {
-        let mut client = Client::secured(socket_from(1, server.address), &of_version(version));
+    for version in VERSIONS {
+        let mut client =
+            Client::secured(socket_from(1, server.address), &of_version(version, None));
         client.exchange(b"hello\n");
         let spoken = client.tls().with(|connection| connection.protocol_version());
         assert_eq!(spoken, Some(version.version));
@@ -107,8 +104,8 @@ pub(crate) fn clients_of_either_version_are_served(cell: Cell) {
 
 pub(crate) fn a_client_that_comes_again_shakes_hands_faster(cell: Cell) {
     let server = Server::start(cell, Echo::default(), limits());
-    for version in [&TLS12, &TLS13] {
-        let config = of_version(version);
+    for version in VERSIONS {
+        let config = of_version(version, None);
         for kind in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
             let mut client = Client::secured(socket_from(1, server.address), &config);
             client.exchange(b"hello\n");
@@ -150,12 +147,4 @@ pub(crate) fn a_stop_cuts_handshakes_and_says_its_end_to_those_who_are_owed(cell
 /// What a client says first.
 fn hello() -> Vec<u8> {
     Tls::new(Arc::clone(&NAMELESS)).records(|_| {})
-}
-
-fn of_version(version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(CERTIFICATES.ca.cert.as_bytes()).unwrap()).unwrap();
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
-    let builder = builder.with_protocol_versions(&[version]).unwrap();
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
