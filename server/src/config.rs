@@ -234,7 +234,7 @@ mod tests {
     use log::LevelFilter;
 
     use super::*;
-    use crate::args::{Cli, Command};
+    use crate::args::{Cli, Command, OpenService};
 
     /// What is meant by options, environment and file. No file: none was named, and none is there.
     fn config(
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_is_opened_without_tls_only_where_that_is_asked_for() {
+    fn a_room_is_opened_over_tls_or_where_that_is_asked_for_without() {
         for (typed, meant, capacity) in [
             ("", None, 0),
             ("--room-plaintext", None, 0),
@@ -349,7 +349,46 @@ mod tests {
             assert_eq!(room.map_or(0, |room| room.limits.capacity), capacity, "{typed}");
         }
         let error = config("--room 127.0.0.1", &[], None).unwrap_err().to_string();
-        assert!(error.contains("TLS") && error.contains("--room-plaintext"), "{error}");
+        assert!(error.contains("--tls-cert") && error.contains("--room-plaintext"), "{error}");
+
+        let directory = tempfile::tempdir().unwrap();
+        let tls = tls_options(directory.path());
+        for (typed, plaintext) in
+            [("--room 127.0.0.1", false), ("--room ::1 --room-plaintext", true)]
+        {
+            let config = config(&format!("{typed} {tls}"), &[], None).unwrap();
+            assert_eq!(config.room.map(|room| room.plaintext), Some(plaintext), "{typed}");
+            assert!(config.connections.tls.is_some() && config.tls_anyone.is_empty());
+        }
+    }
+
+    #[test]
+    fn services_are_open_to_anyone_where_that_is_asked_for_beside_an_authority() {
+        let directory = tempfile::tempdir().unwrap();
+        let tls = tls_options(directory.path());
+        let config = |more: &str| config(&format!("{tls} {more}"), &[], None);
+        // Any certificate does for this.
+        let ca = tls.split_whitespace().nth(1).unwrap();
+        let ca = format!("--tls-client-ca {ca}");
+        for (typed, meant) in [
+            ("--tls-anyone files", &[OpenService::Files][..]),
+            ("--tls-anyone room,files", &[OpenService::Room, OpenService::Files]),
+        ] {
+            assert_eq!(config(&format!("{ca} {typed}")).unwrap().tls_anyone, meant);
+            assert!(config(typed).unwrap_err().to_string().contains("--tls-client-ca"));
+        }
+    }
+
+    /// The options of a server with a certificate of its own, in files in `directory`.
+    fn tls_options(directory: &std::path::Path) -> String {
+        use bolillero_tls::authority::{Authority, Validity};
+        let (_, issued) = Authority::generate(Validity::of(Duration::from_hours(1))).unwrap();
+        let [cert, key] = [("cert", issued.cert), ("key", issued.key)].map(|(name, text)| {
+            let path = directory.join(name);
+            std::fs::write(&path, text).unwrap();
+            path.into_os_string().into_string().unwrap()
+        });
+        format!("--tls-cert {cert} --tls-key {key}")
     }
 
     #[test]
@@ -430,6 +469,7 @@ mod tests {
             ("--readers", &["0", "65"]),
             ("--announce-delay", &["x", "1e9s"]),
             ("--log-level", &["loud", "5"]),
+            ("--tls-handshake-timeout", &["0s", "9ms", "5", "x"]),
         ] {
             for value in values {
                 let error = Config::new(&typed(flag, value), |_| None).unwrap_err();

@@ -8,15 +8,15 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use bolillero_server::driver::{Driver, Limits};
+use bolillero_server::driver::Limits;
 use bolillero_server::lifecycle::Phase;
 use bolillero_server::session::{Flow, Input, Mail, Mailbox};
 
-use crate::harness::{PATIENCE, Server};
+use crate::harness::{Cell, PATIENCE, Server};
 use crate::limits;
 use crate::sessions::{On, Script, life};
 
-pub(crate) fn the_last_answer_survives_a_peer_that_keeps_sending(driver: Driver) {
+pub(crate) fn the_last_answer_survives_a_peer_that_keeps_sending(cell: Cell) {
     const LAST: &[u8] = &[b'x'; 100_000];
     let open = |_| {
         On(|_: Input<'_>, out: &mut Vec<u8>| {
@@ -25,7 +25,7 @@ pub(crate) fn the_last_answer_survives_a_peer_that_keeps_sending(driver: Driver)
         })
     };
     let limits = Limits { linger_time_max: PATIENCE, ..limits() };
-    let server = Server::start(driver, Script(open), limits);
+    let server = Server::start(cell, Script(open), limits);
     let mut client = server.connect();
     client.send(b"x");
     client.expect(&LAST[..1]);
@@ -34,7 +34,7 @@ pub(crate) fn the_last_answer_survives_a_peer_that_keeps_sending(driver: Driver)
     assert_eq!(client.rest(), LAST[1..]);
 }
 
-pub(crate) fn output_that_is_not_read_ends_the_connection(driver: Driver) {
+pub(crate) fn output_that_is_not_read_ends_the_connection(cell: Cell) {
     let (life, gone) = life();
     let life = Mutex::new(Some(life));
     let open = move |_| {
@@ -47,14 +47,14 @@ pub(crate) fn output_that_is_not_read_ends_the_connection(driver: Driver) {
         })
     };
     let limits = Limits { output_time_max: Duration::from_millis(100), ..limits() };
-    let server = Server::start(driver, Script(open), limits);
+    let server = Server::start(cell, Script(open), limits);
     let mut client = server.connect();
     client.send(b"x");
     assert_eq!(gone.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
     client.expect_cut();
 }
 
-pub(crate) fn a_panicking_session_closes_only_itself(driver: Driver) {
+pub(crate) fn a_panicking_session_closes_only_itself(cell: Cell) {
     let open = |_| {
         On(|input: Input<'_>, out: &mut Vec<u8>| match input {
             Input::Bytes(b"panic\n") => panic!("as the peer wished"),
@@ -65,7 +65,7 @@ pub(crate) fn a_panicking_session_closes_only_itself(driver: Driver) {
             _ => Flow::Close,
         })
     };
-    let server = Server::start(driver, Script(open), Limits { connections_max: 2, ..limits() });
+    let server = Server::start(cell, Script(open), Limits { connections_max: 2, ..limits() });
     let mut witness = server.connect();
     // More often than there are workers, and than there is room.
     for _ in 0..5 {
@@ -78,7 +78,7 @@ pub(crate) fn a_panicking_session_closes_only_itself(driver: Driver) {
 }
 
 /// Answers a byte. One that was sent an `o` is owed an answer which another thread has to allow.
-fn owing(
+pub(crate) fn owing(
     mailboxes: mpsc::Sender<Mailbox>,
     allowed: Arc<AtomicBool>,
 ) -> Script<impl Fn(Mailbox) -> On<Owing>> {
@@ -108,13 +108,13 @@ fn owing(
     })
 }
 
-type Owing = Box<dyn FnMut(Input<'_>, &mut Vec<u8>) -> Flow + Send>;
+pub(crate) type Owing = Box<dyn FnMut(Input<'_>, &mut Vec<u8>) -> Flow + Send>;
 
-pub(crate) fn a_stop_closes_the_silent_and_finishes_what_is_owed(driver: Driver) {
+pub(crate) fn a_stop_closes_the_silent_and_finishes_what_is_owed(cell: Cell) {
     let (mailboxes, owed) = mpsc::channel();
     let allowed = Arc::new(AtomicBool::new(false));
     let limits = Limits { drain_time_max: 10 * PATIENCE, ..limits() };
-    let mut server = Server::start(driver, owing(mailboxes, Arc::clone(&allowed)), limits);
+    let mut server = Server::start(cell, owing(mailboxes, Arc::clone(&allowed)), limits);
     let (mut silent, mut waiting) = (server.connect(), server.connect());
     silent.exchange(b"x");
     waiting.exchange(b"o");
@@ -135,7 +135,7 @@ pub(crate) fn a_stop_closes_the_silent_and_finishes_what_is_owed(driver: Driver)
     server.join();
 }
 
-pub(crate) fn a_stop_does_not_wait_for_ever(driver: Driver) {
+pub(crate) fn a_stop_does_not_wait_for_ever(cell: Cell) {
     let (life, gone) = life();
     let open = move |_| {
         let its_life = life.share();
@@ -148,7 +148,7 @@ pub(crate) fn a_stop_does_not_wait_for_ever(driver: Driver) {
         })
     };
     let limits = Limits { drain_time_max: Duration::from_millis(100), ..limits() };
-    let mut server = Server::start(driver, Script(open), limits);
+    let mut server = Server::start(cell, Script(open), limits);
     let mut clients = [server.connect(), server.connect()];
     for client in &mut clients {
         client.exchange(b"x");

@@ -2,16 +2,16 @@
 
 use std::fs;
 use std::io;
-use std::net::Shutdown;
 use std::sync::Arc;
 
-use bolillero_server::driver::{Driver, Limits};
+use bolillero_server::driver::Limits;
 use bolillero_server::files::directory::{Content, Directory, Folder, Reach};
 use bolillero_server::files::{Files, FilesLimits};
 use tempfile::TempDir;
 
+use crate::client::Client;
 use crate::gate::Gate;
-use crate::harness::{Client, PATIENCE, Server};
+use crate::harness::{Cell, PATIENCE, Server};
 use crate::limits;
 use crate::vectors::{blocks, bytes};
 
@@ -19,7 +19,7 @@ const HELP: &[u8] =
     b"0 OK\r\nget_file_listing\r\nget_metadata\r\nget_slice\r\nhelp\r\nquit\r\n\r\n";
 
 /// A server of the golden vectors' files and `data`, which has [`data`].
-fn start(driver: Driver) -> (Server, TempDir) {
+fn start(cell: Cell) -> (Server, TempDir) {
     let place = tempfile::tempdir().unwrap();
     for (name, content) in [
         ("hello.txt", b"hello, world!".as_slice()),
@@ -29,7 +29,7 @@ fn start(driver: Driver) -> (Server, TempDir) {
         fs::write(place.path().join(name), content).unwrap();
     }
     let directory = Directory::create(place.path()).unwrap();
-    (Server::start(driver, service(directory), limits()), place)
+    (Server::start(cell, service(directory), limits()), place)
 }
 
 fn service(folder: impl Folder + 'static) -> Files {
@@ -45,8 +45,8 @@ fn header(size: usize) -> Vec<u8> {
     format!("0 OK\r\nContent-Length: {size}\r\n\r\n").into_bytes()
 }
 
-pub(crate) fn every_file_command_is_answered_as_its_vector_says(driver: Driver) {
-    let (server, _place) = start(driver);
+pub(crate) fn every_file_command_is_answered_as_its_vector_says(cell: Cell) {
+    let (server, _place) = start(cell);
     for block in blocks("hftp.txt") {
         let mut client = server.connect();
         client.send(&bytes(&block["command"]));
@@ -55,14 +55,14 @@ pub(crate) fn every_file_command_is_answered_as_its_vector_says(driver: Driver) 
             // It goes on.
             client.send(b"help\r\n");
             client.expect(HELP);
-            client.0.shutdown(Shutdown::Write).unwrap();
+            client.end();
         }
         assert_eq!(client.rest(), b"", "{}", block["name"]);
     }
 }
 
-pub(crate) fn file_commands_in_single_bytes_or_in_one_go_are_answered_in_order(driver: Driver) {
-    let (server, _place) = start(driver);
+pub(crate) fn file_commands_in_single_bytes_or_in_one_go_are_answered_in_order(cell: Cell) {
+    let (server, _place) = start(cell);
     let open = blocks("hftp.txt").into_iter().filter(|block| !block.contains_key("closes"));
     let open: Vec<_> = open.collect();
     let all = |key: &str| open.iter().flat_map(|block| bytes(&block[key])).collect::<Vec<u8>>();
@@ -79,8 +79,8 @@ pub(crate) fn file_commands_in_single_bytes_or_in_one_go_are_answered_in_order(d
     assert_eq!(client.rest(), b"100 BAD EOL\r\n");
 }
 
-pub(crate) fn slices_stream_to_a_reader_that_is_slow(driver: Driver) {
-    let (server, place) = start(driver);
+pub(crate) fn slices_stream_to_a_reader_that_is_slow(cell: Cell) {
+    let (server, place) = start(cell);
     let data = data();
     fs::write(place.path().join("data"), &data).unwrap();
     let mut client = server.connect();
@@ -98,8 +98,8 @@ pub(crate) fn slices_stream_to_a_reader_that_is_slow(driver: Driver) {
     client.expect(b"0 OK\r\naGVsbG8=\r\n");
 }
 
-pub(crate) fn a_file_that_is_cut_short_while_it_is_sent_ends_the_connection(driver: Driver) {
-    let (server, place) = start(driver);
+pub(crate) fn a_file_that_is_cut_short_while_it_is_sent_ends_the_connection(cell: Cell) {
+    let (server, place) = start(cell);
     let (path, size) = (place.path().join("sparse"), 1_usize << 30);
     let file = fs::File::create(path).unwrap();
     file.set_len(size as u64).unwrap();
@@ -111,8 +111,8 @@ pub(crate) fn a_file_that_is_cut_short_while_it_is_sent_ends_the_connection(driv
     assert!(rest.len() < size && rest.iter().all(|byte| *byte == 0), "{} bytes", rest.len());
 }
 
-pub(crate) fn a_command_of_megabytes_is_answered_as_a_short_one(driver: Driver) {
-    let (server, _place) = start(driver);
+pub(crate) fn a_command_of_megabytes_is_answered_as_a_short_one(cell: Cell) {
+    let (server, _place) = start(cell);
     let mut client = server.connect();
     let line = format!("get_metadata {}\r\nhelp\r\n", "A".repeat(5 << 20));
     client.send(line.as_bytes());
@@ -122,9 +122,9 @@ pub(crate) fn a_command_of_megabytes_is_answered_as_a_short_one(driver: Driver) 
     assert_eq!(client.rest(), b"101 BAD REQUEST\r\n");
 }
 
-pub(crate) fn those_who_wait_for_a_blocked_disk_stop_nobody_else(driver: Driver) {
+pub(crate) fn those_who_wait_for_a_blocked_disk_stop_nobody_else(cell: Cell) {
     let gate = Gate::default();
-    let server = Server::start(driver, service(Blocked(gate.clone())), limits());
+    let server = Server::start(cell, service(Blocked(gate.clone())), limits());
     let mut waiting: Vec<Client> = (0..20).map(|_| server.connect()).collect();
     for client in &mut waiting {
         client.send(b"help\r\nget_metadata a\r\n");
@@ -142,10 +142,10 @@ pub(crate) fn those_who_wait_for_a_blocked_disk_stop_nobody_else(driver: Driver)
     }
 }
 
-pub(crate) fn a_stop_answers_the_file_commands_that_had_arrived(driver: Driver) {
+pub(crate) fn a_stop_answers_the_file_commands_that_had_arrived(cell: Cell) {
     let gate = Gate::default();
     let limits = Limits { drain_time_max: 10 * PATIENCE, ..limits() };
-    let mut server = Server::start(driver, service(Blocked(gate.clone())), limits);
+    let mut server = Server::start(cell, service(Blocked(gate.clone())), limits);
     let (mut silent, mut waiting) = (server.connect(), server.connect());
     silent.send(b"help\r\nhel");
     silent.expect(HELP);

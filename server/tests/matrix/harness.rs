@@ -1,45 +1,78 @@
-//! A server on a free port, and a client that never waits for ever.
+//! A server on a free port, and who connects to it.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
 use bolillero_server::driver::{self, Driver, Limits, Listener};
 use bolillero_server::lifecycle::Lifecycle;
 use bolillero_server::session::Service;
+use bolillero_server::tls::Secured;
+use bolillero_tls::server::{Admission, ServerTls};
 use socket2::{Domain, Socket, Type};
+use tempfile::tempdir;
+
+use crate::certificates::write_server_files;
+use crate::client::{Client, NAMELESS, socket_from};
 
 /// Far more than anything here takes on a loaded machine: reaching it is a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a behaviour is to hold under.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cell {
+    pub(crate) driver: Driver,
+    pub(crate) tls: bool,
+}
+
 pub(crate) struct Server {
+    cell: Cell,
     pub(crate) address: SocketAddr,
     pub(crate) life: Lifecycle,
     ended: Option<Receiver<io::Result<()>>>,
 }
 
 impl Server {
-    pub(crate) fn start(driver: Driver, service: impl Service + 'static, limits: Limits) -> Self {
+    pub(crate) fn start(cell: Cell, service: impl Service + 'static, limits: Limits) -> Self {
+        let service: Arc<dyn Service> = Arc::new(service);
+        let service = if cell.tls { secure(service, Admission::Anyone, NEVER) } else { service };
+        Self::serve(cell, service, limits)
+    }
+
+    /// Serves a service as it is: one that is to be reached over TLS is behind it already.
+    pub(crate) fn serve(cell: Cell, service: Arc<dyn Service>, limits: Limits) -> Self {
         let socket = listen();
         let address = socket.local_addr().unwrap();
-        let listeners = vec![Listener { socket, service: Arc::new(service) }];
+        let listeners = vec![Listener { socket, service }];
         let life = Lifecycle::new();
         let its_life = life.clone();
         let (end, ended) = mpsc::channel();
-        thread::spawn(move || end.send(driver::run(driver, listeners, &limits, &its_life)));
-        Self { address, life, ended: Some(ended) }
+        thread::spawn(move || end.send(driver::run(cell.driver, listeners, &limits, &its_life)));
+        Self { cell, address, life, ended: Some(ended) }
     }
 
+    /// Somebody who was let in.
     pub(crate) fn connect(&self) -> Client {
         self.connect_from(1)
     }
 
-    /// See [`connect`].
+    /// See [`socket_from`].
     pub(crate) fn connect_from(&self, last: u8) -> Client {
-        connect(self.address, last)
+        let client = self.knock_from(last);
+        client.shake_hands().unwrap();
+        client
+    }
+
+    /// Somebody who came, and may not be let in.
+    pub(crate) fn knock(&self) -> Client {
+        self.knock_from(1)
+    }
+
+    pub(crate) fn knock_from(&self, last: u8) -> Client {
+        knock(self.cell, self.address, last)
     }
 
     /// Waits until the server has ended by itself.
@@ -57,17 +90,26 @@ impl Drop for Server {
     }
 }
 
-/// Connects from the address that ends with `last`: all of 127.0.0.0/8 is this machine.
-pub(crate) fn connect(server: SocketAddr, last: u8) -> Client {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
-    socket.connect(&server.into()).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    Client(stream)
+pub(crate) fn knock(cell: Cell, server: SocketAddr, last: u8) -> Client {
+    let socket = socket_from(last, server);
+    if cell.tls { Client::secured(socket, &NAMELESS) } else { Client::plain(socket) }
 }
+
+/// Has a service reached over TLS.
+pub(crate) fn secure(
+    service: Arc<dyn Service>,
+    admission: Admission,
+    handshake_time_max: Duration,
+) -> Arc<dyn Service> {
+    static SERVER_TLS: LazyLock<ServerTls> = LazyLock::new(|| {
+        let directory = tempdir().unwrap();
+        ServerTls::load(&write_server_files(directory.path())).unwrap()
+    });
+    Arc::new(Secured::new(service, &SERVER_TLS, admission, handshake_time_max).unwrap())
+}
+
+/// Longer than any test takes.
+pub(crate) const NEVER: Duration = Duration::from_hours(1);
 
 /// The standard library's backlog of 128 overflows when the test's threads hold the processors, and
 /// then the kernel makes a client wait for a second.
@@ -76,54 +118,4 @@ fn listen() -> TcpListener {
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     socket.listen(4096).unwrap();
     socket.into()
-}
-
-pub(crate) struct Client(pub(crate) TcpStream);
-
-impl Client {
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).unwrap();
-    }
-
-    pub(crate) fn expect(&mut self, bytes: &[u8]) {
-        let mut got = vec![0; bytes.len()];
-        self.0.read_exact(&mut got).unwrap();
-        assert!(got == bytes, "got {:?}, not {:?}", head(&got), head(bytes));
-    }
-
-    /// Everything up to the orderly end. A reset is a failure.
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
-        let mut rest = Vec::new();
-        self.0.read_to_end(&mut rest).unwrap();
-        rest
-    }
-
-    /// As [`Client::rest`], for a connection that may also be cut.
-    pub(crate) fn expect_cut(&mut self) {
-        match self.0.read_to_end(&mut Vec::new()) {
-            Ok(_) => {}
-            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-        }
-    }
-
-    /// Eight bytes, big-endian.
-    pub(crate) fn number(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.0.read_exact(&mut bytes).unwrap();
-        u64::from_be_bytes(bytes)
-    }
-
-    /// The same connection for another thread.
-    pub(crate) fn share(&self) -> Self {
-        Self(self.0.try_clone().unwrap())
-    }
-
-    pub(crate) fn exchange(&mut self, line: &[u8]) {
-        self.send(line);
-        self.expect(line);
-    }
-}
-
-fn head(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).into_owned()
 }

@@ -1,20 +1,19 @@
 //! Requests come in however they are cut, and answers leave in order, however slowly they are read.
 
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::thread;
 
-use bolillero_server::driver::Driver;
 use bolillero_server::echo::Echo;
 use bolillero_server::session::{Flow, Input};
 
-use crate::harness::{Client, Server};
+use crate::client::Client;
+use crate::harness::{Cell, Server};
 use crate::limits;
 use crate::sessions::{Bulk, On, Script};
 
-pub(crate) fn a_request_cut_into_single_bytes_is_answered(driver: Driver) {
-    let server = Server::start(driver, Echo::default(), limits());
+pub(crate) fn a_request_cut_into_single_bytes_is_answered(cell: Cell) {
+    let server = Server::start(cell, Echo::default(), limits());
     let mut client = server.connect();
     for byte in b"first\nsecond\n" {
         client.send(&[*byte]);
@@ -22,8 +21,8 @@ pub(crate) fn a_request_cut_into_single_bytes_is_answered(driver: Driver) {
     client.expect(b"first\nsecond\n");
 }
 
-pub(crate) fn pipelined_requests_are_answered_in_order(driver: Driver) {
-    let server = Server::start(driver, Echo::default(), limits());
+pub(crate) fn pipelined_requests_are_answered_in_order(cell: Cell) {
+    let server = Server::start(cell, Echo::default(), limits());
     let mut client = server.connect();
     let lines: Vec<u8> = (0..100_000).flat_map(|i| format!("line {i}\n").into_bytes()).collect();
     let mut sender = client.share();
@@ -33,33 +32,35 @@ pub(crate) fn pipelined_requests_are_answered_in_order(driver: Driver) {
     });
 }
 
-pub(crate) fn a_peer_that_sends_no_more_gets_its_answers(driver: Driver) {
-    let server = Server::start(driver, Echo::default(), limits());
+pub(crate) fn a_peer_that_sends_no_more_gets_its_answers(cell: Cell) {
+    let server = Server::start(cell, Echo::default(), limits());
     let mut client = server.connect();
     client.send(b"whole\nhalf");
-    client.0.shutdown(Shutdown::Write).unwrap();
+    client.end();
     assert_eq!(client.rest(), b"whole\nhalf");
 }
 
-pub(crate) fn large_answers_to_a_slow_reader_are_held_one_at_a_time(driver: Driver) {
+pub(crate) fn large_answers_to_a_slow_reader_are_held_one_at_a_time(cell: Cell) {
     const ANSWER_BYTES: usize = 3_000_000;
     let output_bytes = Arc::new(AtomicUsize::new(0));
     let noted = Arc::clone(&output_bytes);
     let open =
         move |_| Bulk { answer_bytes: ANSWER_BYTES, output_bytes: Arc::clone(&noted), owed: 0 };
-    let server = Server::start(driver, Script(open), limits());
+    let server = Server::start(cell, Script(open), limits());
     let mut client = server.connect();
     client.send(b"1234");
     // Slow: every read waits until the kernel's buffers are full and the server waits for room.
     for _ in 0..4 * ANSWER_BYTES / 1000 {
         client.expect(&[b'x'; 1000]);
     }
-    client.0.shutdown(Shutdown::Write).unwrap();
+    client.end();
     assert_eq!(client.rest(), b"");
-    assert_eq!(output_bytes.load(Ordering::Relaxed), ANSWER_BYTES);
+    // TLS may have a little to say before it.
+    let output_bytes = output_bytes.load(Ordering::Relaxed);
+    assert!((ANSWER_BYTES..2 * ANSWER_BYTES).contains(&output_bytes), "{output_bytes} at once");
 }
 
-pub(crate) fn two_peers_that_never_pause_do_not_hold_both_workers(driver: Driver) {
+pub(crate) fn two_peers_that_never_pause_do_not_hold_both_workers(cell: Cell) {
     let floods = Arc::new([Flood::default(), Flood::default()]);
     let taken = Arc::clone(&floods);
     let open = move |_| {
@@ -73,7 +74,7 @@ pub(crate) fn two_peers_that_never_pause_do_not_hold_both_workers(driver: Driver
             Flow::Continue
         })
     };
-    let server = Server::start(driver, Script(open), limits());
+    let server = Server::start(cell, Script(open), limits());
     thread::scope(|scope| {
         let _over = floods.each_ref().map(EndOfFlood);
         for (number, flood) in (0..).zip(&*floods) {

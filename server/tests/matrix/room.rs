@@ -6,13 +6,14 @@ use bolillero_server::driver::{Driver, Limits};
 use bolillero_server::echo::Echo;
 use bolillero_server::session::{Flow, Input};
 
-use crate::harness::{PATIENCE, Server};
+use crate::harness::{Cell, PATIENCE, Server};
 use crate::limits;
 use crate::sessions::{On, Script};
 
-pub(crate) fn idle_connections_do_not_keep_others_from_being_served(driver: Driver) {
-    let n_idle = if driver == Driver::Threads { 200 } else { 2000 };
-    let server = Server::start(driver, Echo::default(), limits());
+pub(crate) fn idle_connections_do_not_keep_others_from_being_served(cell: Cell) {
+    // Threads cost memory, and handshakes time.
+    let n_idle = if cell.driver == Driver::Threads || cell.tls { 200 } else { 2000 };
+    let server = Server::start(cell, Echo::default(), limits());
     // Once somebody is served the limit on descriptors, which the clients need too, is raised.
     server.connect().exchange(b"ready\n");
     let mut idle: Vec<_> = (0..n_idle).map(|_| server.connect()).collect();
@@ -25,32 +26,32 @@ pub(crate) fn idle_connections_do_not_keep_others_from_being_served(driver: Driv
     }
 }
 
-pub(crate) fn a_newcomer_without_room_is_told_so(driver: Driver) {
+pub(crate) fn a_newcomer_without_room_is_told_so(cell: Cell) {
     let busy_time = Duration::from_millis(50);
     // However late this thread sends, the answer must not be lost to a reset.
     let linger_time_max = PATIENCE;
     let limits = Limits { connections_max: 2, busy_time, linger_time_max, ..limits() };
-    let server = Server::start(driver, Echo::default(), limits);
+    let server = Server::start(cell, Echo::default(), limits);
     let mut inside = [server.connect(), server.connect()];
     for client in &mut inside {
         client.exchange(b"inside\n");
     }
-    let mut newcomers = [server.connect(), server.connect(), server.connect()];
+    let mut newcomers = [server.knock(), server.knock(), server.knock()];
     for client in &mut newcomers {
         client.send(b"let me in\n");
-        assert_eq!(client.rest(), b"busy\n");
+        client.expect_turned_away(b"busy\n");
     }
     for client in &mut inside {
         client.exchange(b"inside\n");
     }
 }
 
-pub(crate) fn a_newcomer_gets_the_room_of_one_that_leaves(driver: Driver) {
+pub(crate) fn a_newcomer_gets_the_room_of_one_that_leaves(cell: Cell) {
     let limits = Limits { connections_max: 1, busy_time: 2 * PATIENCE, ..limits() };
-    let server = Server::start(driver, Echo::default(), limits);
+    let server = Server::start(cell, Echo::default(), limits);
     let mut inside = server.connect();
     inside.exchange(b"inside\n");
-    let (mut second, mut third) = (server.connect(), server.connect());
+    let (mut second, mut third) = (server.knock(), server.knock());
     second.send(b"second\n");
     third.send(b"third\n");
     drop(inside);
@@ -59,11 +60,11 @@ pub(crate) fn a_newcomer_gets_the_room_of_one_that_leaves(driver: Driver) {
     third.expect(b"third\n");
 }
 
-pub(crate) fn accepting_goes_on_when_somebody_leaves(driver: Driver) {
+pub(crate) fn accepting_goes_on_when_somebody_leaves(cell: Cell) {
     // No place to wait inside: who comes stays in the backlog, and no new edge tells of them.
     let limits = Limits { connections_max: 2, newcomers_max: 0, ..limits() };
-    let server = Server::start(driver, Echo::default(), limits);
-    let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    let server = Server::start(cell, Echo::default(), limits);
+    let mut clients: Vec<_> = (0..20).map(|_| server.knock()).collect();
     for client in &mut clients {
         client.send(b"hello\n");
     }
@@ -72,24 +73,24 @@ pub(crate) fn accepting_goes_on_when_somebody_leaves(driver: Driver) {
     }
 }
 
-pub(crate) fn an_address_with_all_its_connections_is_told_so_and_others_get_in(driver: Driver) {
+pub(crate) fn an_address_with_all_its_connections_is_told_so_and_others_get_in(cell: Cell) {
     let busy_time = Duration::from_millis(50);
     let limits = Limits { connections_per_address_max: 2, busy_time, ..limits() };
     let server =
-        Server::start(driver, Echo::default(), Limits { linger_time_max: PATIENCE, ..limits });
+        Server::start(cell, Echo::default(), Limits { linger_time_max: PATIENCE, ..limits });
     let mut inside = [server.connect_from(2), server.connect_from(2)];
     for client in &mut inside {
         client.exchange(b"inside\n");
     }
     // One of a third address for each that is told.
     for _ in 0..5 {
-        let mut one_more = server.connect_from(2);
+        let mut one_more = server.knock_from(2);
         server.connect_from(3).exchange(b"from elsewhere\n");
         one_more.send(b"let me in\n");
-        assert_eq!(one_more.rest(), b"busy\n");
+        one_more.expect_turned_away(b"busy\n");
     }
     // So many that most of them are closed at once.
-    let crowd: Vec<_> = (0..300).map(|_| server.connect_from(2)).collect();
+    let crowd: Vec<_> = (0..300).map(|_| server.knock_from(2)).collect();
     server.connect_from(3).exchange(b"from elsewhere\n");
     for client in &mut inside {
         client.exchange(b"inside\n");
@@ -99,7 +100,7 @@ pub(crate) fn an_address_with_all_its_connections_is_told_so_and_others_get_in(d
     }
 }
 
-pub(crate) fn a_place_of_an_address_is_free_again_however_its_connection_ended(driver: Driver) {
+pub(crate) fn a_place_of_an_address_is_free_again_however_its_connection_ended(cell: Cell) {
     let open = |_| {
         On(|input: Input<'_>, out: &mut Vec<u8>| match input {
             Input::Bytes(b"panic\n") => panic!("as the peer wished"),
@@ -113,13 +114,13 @@ pub(crate) fn a_place_of_an_address_is_free_again_however_its_connection_ended(d
     };
     let busy_time = 2 * PATIENCE;
     let limits = Limits { connections_per_address_max: 1, busy_time, ..limits() };
-    let server = Server::start(driver, Script(open), limits);
+    let server = Server::start(cell, Script(open), limits);
     let mut last = server.connect_from(2);
     last.exchange(b"inside\n");
     // Who gave up waiting holds no place either.
-    drop(server.connect_from(2));
+    drop(server.knock_from(2));
     for parting in ["panic\n", "bye\n", ""].into_iter().cycle().take(12) {
-        let mut next = server.connect_from(2);
+        let mut next = server.knock_from(2);
         last.send(parting.as_bytes());
         drop(last);
         next.exchange(b"inside\n");

@@ -1,21 +1,20 @@
 //! The room over the wire: what it promises holds under each driver.
 
-use std::io::Read as _;
 use std::net::Shutdown;
 use std::thread;
 
-use bolillero_server::driver::Driver;
 use bolillero_server::room::{Room, RoomLimits};
 
-use crate::harness::{Client, Server};
+use crate::client::Client;
+use crate::harness::{Cell, Server};
 use crate::limits;
 use crate::vectors::blocks;
 
-fn start(driver: Driver, limits_of_room: RoomLimits) -> Server {
-    Server::start(driver, Room::new(limits_of_room), limits())
+pub(crate) fn start(cell: Cell, limits_of_room: RoomLimits) -> Server {
+    Server::start(cell, Room::new(limits_of_room), limits())
 }
 
-fn object(sender: &str, status: u32, content: &str) -> Vec<u8> {
+pub(crate) fn object(sender: &str, status: u32, content: &str) -> Vec<u8> {
     let object = format!(r#"{{"sender_id": {sender}, "status": {status}, "content": {content}}}"#);
     (object + "\n").into_bytes()
 }
@@ -26,8 +25,8 @@ fn enter(server: &Server, id: u32) -> Client {
     client
 }
 
-pub(crate) fn guests_hear_each_other(driver: Driver) {
-    let server = start(driver, RoomLimits::default());
+pub(crate) fn guests_hear_each_other(cell: Cell) {
+    let server = start(cell, RoomLimits::default());
     let (mut ana, mut leo, mut eva) = (enter(&server, 1), enter(&server, 2), enter(&server, 3));
     let mut fourth = server.connect();
     assert_eq!(fourth.rest(), object("\"Server\"", 500, "\"server_full\""));
@@ -55,9 +54,9 @@ pub(crate) fn guests_hear_each_other(driver: Driver) {
     leo.expect(&object("1", 200, "\"hola\""));
 }
 
-pub(crate) fn messages_are_passed_on_as_their_vectors_say(driver: Driver) {
+pub(crate) fn messages_are_passed_on_as_their_vectors_say(cell: Cell) {
     let generous = RoomLimits { burst_objects: 1000, ..RoomLimits::default() };
-    let server = start(driver, generous);
+    let server = start(cell, generous);
     let (mut ana, mut leo) = (enter(&server, 1), enter(&server, 2));
     let is_message = |written: &str| {
         written.contains(r#""status": 200,"#) && !written.contains(r#""sender_id": "Server""#)
@@ -75,8 +74,8 @@ pub(crate) fn messages_are_passed_on_as_their_vectors_say(driver: Driver) {
     }
 }
 
-pub(crate) fn time_gives_a_guest_more_to_say(driver: Driver) {
-    let server = start(driver, RoomLimits::default());
+pub(crate) fn time_gives_a_guest_more_to_say(cell: Cell) {
+    let server = start(cell, RoomLimits::default());
     let (mut ana, mut leo) = (enter(&server, 1), enter(&server, 2));
     ana.send(&object("1", 200, "0").repeat(12));
     for _ in 0..10 {
@@ -94,14 +93,14 @@ pub(crate) fn time_gives_a_guest_more_to_say(driver: Driver) {
         ana.send(&object("1", 200, "1"));
     }
     heard.join().unwrap();
-    ana.0.shutdown(Shutdown::Both).unwrap();
+    ana.socket.shutdown(Shutdown::Both).unwrap();
     answers.join().unwrap();
 }
 
-pub(crate) fn a_guest_that_does_not_read_stops_nobody(driver: Driver) {
+pub(crate) fn a_guest_that_does_not_read_stops_nobody(cell: Cell) {
     let limits_of_room =
         RoomLimits { burst_objects: u32::MAX, queue_objects_max: 16, ..RoomLimits::default() };
-    let server = start(driver, limits_of_room);
+    let server = start(cell, limits_of_room);
     let (mut ana, mut leo) = (enter(&server, 1), enter(&server, 2));
     let slow = enter(&server, 3);
     let long = object("1", 200, &format!("\"{}\"", "a".repeat(900)));
@@ -111,7 +110,7 @@ pub(crate) fn a_guest_that_does_not_read_stops_nobody(driver: Driver) {
             ana.send(&long);
             leo.expect(&long);
         }
-        if first_line(&mut server.connect()) != object("\"Server\"", 500, "\"server_full\"") {
+        if server.connect().line() != object("\"Server\"", 500, "\"server_full\"") {
             drop(slow);
             return;
         }
@@ -119,18 +118,8 @@ pub(crate) fn a_guest_that_does_not_read_stops_nobody(driver: Driver) {
     panic!("it is never dropped");
 }
 
-fn first_line(client: &mut Client) -> Vec<u8> {
-    let mut line = Vec::new();
-    while !line.ends_with(b"\n") {
-        let mut byte = [0];
-        client.0.read_exact(&mut byte).unwrap();
-        line.push(byte[0]);
-    }
-    line
-}
-
-pub(crate) fn a_stop_closes_the_room_at_once(driver: Driver) {
-    let mut server = start(driver, RoomLimits::default());
+pub(crate) fn a_stop_closes_the_room_at_once(cell: Cell) {
+    let mut server = start(cell, RoomLimits::default());
     let (mut ana, mut leo) = (enter(&server, 1), enter(&server, 2));
     leo.send(b"{\"status\"");
     server.life.stop();

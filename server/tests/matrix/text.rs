@@ -1,39 +1,58 @@
 //! The text dialect, as its deployed clients speak it: byte for byte, over a socket, beside the other dialect.
 
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use bolillero_server::args::{Cli, Command};
 use bolillero_server::config::Config;
-use bolillero_server::driver::Driver;
 use bolillero_server::failure::Failure;
 use bolillero_server::lifecycle::{Lifecycle, Phase};
 use bolillero_server::server::{self, Sockets};
+use bolillero_tls::Identity;
+use bolillero_tls::server::ServerFiles;
 use clap::{Parser as _, ValueEnum as _};
 use tempfile::{TempDir, tempdir};
 
-use crate::harness::{Client, PATIENCE, connect};
+use crate::certificates::{client_config, of_agency, write_server_files};
+use crate::client::{Client, socket_from};
+use crate::harness::{Cell, PATIENCE, knock};
 
 /// A whole office for two agencies, which listens for both dialects.
-struct Office {
+pub(crate) struct Office {
+    cell: Cell,
     text: SocketAddr,
-    packets: SocketAddr,
+    pub(crate) packets: SocketAddr,
     life: Lifecycle,
     ended: Receiver<Result<(), Failure>>,
     _directory: TempDir,
 }
 
 impl Office {
-    fn start(driver: Driver, options: &[&str]) -> Self {
+    pub(crate) fn start(cell: Cell, options: &[&str]) -> Self {
         let directory = tempdir().unwrap();
-        let driver = driver.to_possible_value().unwrap();
+        let identity = write_server_files(directory.path()).identity;
+        Self::reached_with(&identity, cell, options, directory)
+    }
+
+    /// One that lets in only agencies.
+    pub(crate) fn certified(cell: Cell) -> Self {
+        let directory = tempdir().unwrap();
+        let ServerFiles { identity, client_ca } = write_server_files(directory.path());
+        let options = ["--tls-client-ca", client_ca.as_ref().unwrap().to_str().unwrap()];
+        Self::reached_with(&identity, cell, &options, directory)
+    }
+
+    fn reached_with(identity: &Identity, cell: Cell, options: &[&str], directory: TempDir) -> Self {
+        let driver = cell.driver.to_possible_value().unwrap();
         let typed = ["bolillero-server", "serve", "--listen", "127.0.0.1:0", "--agencies", "2"];
         let text = ["--listen-text", "127.0.0.1:0", "--segment-size", "1MiB", "--data-dir"];
         let data_dir = directory.path().to_str().unwrap();
         let driver = [data_dir, "--driver", driver.get_name()];
-        let typed = [&typed[..], &text, &driver, options].concat();
+        let [cert, key] = [&identity.cert, &identity.key].map(|path| path.to_str().unwrap());
+        let tls = ["--tls-cert", cert, "--tls-key", key];
+        let tls = if cell.tls { &tls[..] } else { &[] };
+        let typed = [&typed[..], &text, &driver, tls, options].concat();
         let Command::Serve(args) = Cli::parse_from(typed).command else { panic!("it is serve") };
         let config = Config::new(&args, |_| None).unwrap();
         let sockets = Sockets::bind(&config).unwrap();
@@ -44,23 +63,47 @@ impl Office {
         let (end, ended) = mpsc::channel();
         thread::spawn(move || end.send(server::run(&config, sockets, &its_life)));
         assert!(life.wait_for(Phase::Serving, PATIENCE));
-        Self { text, packets, life, ended, _directory: directory }
+        Self { cell, text, packets, life, ended, _directory: directory }
     }
 
     fn text(&self) -> Client {
-        connect(self.text, 1)
+        self.connect(self.text)
     }
 
-    fn packets(&self) -> Client {
-        connect(self.packets, 1)
+    pub(crate) fn packets(&self) -> Client {
+        self.connect(self.packets)
+    }
+
+    fn connect(&self, address: SocketAddr) -> Client {
+        let client = knock(self.cell, address, 1);
+        client.shake_hands().unwrap();
+        client
+    }
+
+    /// A connection of somebody with the certificate of this agency.
+    pub(crate) fn packets_of(&self, agency: u32) -> Client {
+        connect_as(agency, self.packets)
     }
 
     /// What a connection is told that sends this, up to its end.
     fn told(&self, sent: &[u8]) -> String {
-        let mut client = self.text();
-        client.send(sent);
-        String::from_utf8(client.rest()).unwrap()
+        tell(self.text(), sent)
     }
+
+    /// The same, of somebody with the certificate of this agency.
+    pub(crate) fn told_as(&self, agency: u32, sent: &[u8]) -> String {
+        tell(connect_as(agency, self.text), sent)
+    }
+}
+
+fn connect_as(agency: u32, address: SocketAddr) -> Client {
+    let config = client_config(Some(&of_agency(agency)));
+    Client::secured(socket_from(1, address), &config)
+}
+
+fn tell(mut client: Client, sent: &[u8]) -> String {
+    client.send(sent);
+    String::from_utf8(client.rest()).unwrap()
 }
 
 impl Drop for Office {
@@ -73,20 +116,17 @@ impl Drop for Office {
 }
 
 /// One bet of agency 1 on 7574, by itself.
-const BROUGHT: &[u8] = b"\x00\x03BET\x00\x231,Ana,Paz,30007574,1990-01-01,7574;\x00\x06FINISH";
-const RESULTS_1: &[u8] = b"\x00\x07RESULTS\x00\x011";
-const RESULTS_2: &[u8] = b"\x00\x07RESULTS\x00\x012";
+pub(crate) const BROUGHT: &[u8] =
+    b"\x00\x03BET\x00\x231,Ana,Paz,30007574,1990-01-01,7574;\x00\x06FINISH";
+pub(crate) const RESULTS_1: &[u8] = b"\x00\x07RESULTS\x00\x011";
+pub(crate) const RESULTS_2: &[u8] = b"\x00\x07RESULTS\x00\x012";
 const READY_2: &[u8] = b"\x05\0\0\0\x022#";
 const ACK: &[u8] = b"\x02\0\0\0\0";
 
 /// Whether one more bet of agency 1 is, in the other dialect.
 fn is_taken(packets: &mut Client) -> bool {
-    packets.send(b"\x01\0\0\0\x191#Ana#Paz#1#1990-01-01#1#");
-    let mut header = [0; 5];
-    packets.0.read_exact(&mut header).unwrap();
-    let mut data = vec![0; usize::from(header[4])];
-    packets.0.read_exact(&mut data).unwrap();
-    header[..] == *ACK
+    packets.send_packet(1, "1#Ana#Paz#1#1990-01-01#1#");
+    packets.packet().0 == ACK[0]
 }
 
 /// So many batches of `bets` bets each.
@@ -96,8 +136,8 @@ fn batches(count: usize, bets: usize) -> Vec<u8> {
     [length.as_slice(), batch.as_bytes()].concat().repeat(count)
 }
 
-pub(crate) fn both_dialects_share_one_draw(driver: Driver) {
-    let office = Office::start(driver, &[]);
+pub(crate) fn both_dialects_share_one_draw(cell: Cell) {
+    let office = Office::start(cell, &[]);
     assert_eq!(office.told(RESULTS_1), "", "the draw is not done");
     assert_eq!(office.told(BROUGHT), "1\n");
     assert_eq!(office.told(RESULTS_1), "", "nor now");
@@ -110,8 +150,8 @@ pub(crate) fn both_dialects_share_one_draw(driver: Driver) {
     assert_eq!(office.told(BROUGHT), "ERROR\n", "it has finished");
 }
 
-pub(crate) fn frames_cut_into_single_bytes_are_counted(driver: Driver) {
-    let office = Office::start(driver, &[]);
+pub(crate) fn frames_cut_into_single_bytes_are_counted(cell: Cell) {
+    let office = Office::start(cell, &[]);
     let mut client = office.text();
     for byte in BROUGHT {
         client.send(&[*byte]);
@@ -119,44 +159,44 @@ pub(crate) fn frames_cut_into_single_bytes_are_counted(driver: Driver) {
     assert_eq!(client.rest(), b"1\n");
 }
 
-pub(crate) fn far_more_batches_than_may_be_unsynced_are_counted_in_one_line(driver: Driver) {
-    let office = Office::start(driver, &["--max-unanswered", "4", "--ledger-queue", "100KiB"]);
+pub(crate) fn far_more_batches_than_may_be_unsynced_are_counted_in_one_line(cell: Cell) {
+    let office = Office::start(cell, &["--max-unanswered", "4", "--ledger-queue", "100KiB"]);
     let mut client = office.text();
     client.send(&[b"\0\x03BET", &batches(500, 100)[..], b"\0\x06FINISH"].concat());
     assert_eq!(client.rest(), b"50000\n");
 }
 
-pub(crate) fn an_error_survives_a_peer_that_keeps_sending(driver: Driver) {
-    let office = Office::start(driver, &[]);
+pub(crate) fn an_error_survives_a_peer_that_keeps_sending(cell: Cell) {
+    let office = Office::start(cell, &[]);
     let mut client = office.text();
     let sent = [b"\0\x03BET", &batches(1, 10)[..], b"\0\x04oops", &batches(500, 100)].concat();
     client.send(&sent);
     assert_eq!(client.rest(), b"ERROR\n");
 }
 
-pub(crate) fn a_peer_of_text_that_sends_no_more_is_still_counted(driver: Driver) {
-    let office = Office::start(driver, &[]);
+pub(crate) fn a_peer_of_text_that_sends_no_more_is_still_counted(cell: Cell) {
+    let office = Office::start(cell, &[]);
     let mut client = office.text();
     client.send(BROUGHT);
-    client.0.shutdown(std::net::Shutdown::Write).unwrap();
+    client.end();
     assert_eq!(client.rest(), b"1\n");
 }
 
-pub(crate) fn a_newcomer_of_text_without_room_is_closed_without_a_byte(driver: Driver) {
+pub(crate) fn a_newcomer_of_text_without_room_is_closed_without_a_byte(cell: Cell) {
     let options = ["--max-connections", "1", "--busy-delay", "10ms"];
-    let office = Office::start(driver, &options);
+    let office = Office::start(cell, &options);
     let mut inside = office.text();
     inside.send(b"\0\x03BET");
     for _ in 0..3 {
-        let mut newcomer = office.text();
-        assert_eq!(newcomer.rest(), b"");
+        let mut newcomer = knock(cell, office.text, 1);
+        newcomer.expect_turned_away(b"");
     }
     inside.send(&BROUGHT[5..]);
     assert_eq!(inside.rest(), b"1\n");
 }
 
-pub(crate) fn a_stop_waits_for_a_count_that_is_owed_and_closes_the_silent(driver: Driver) {
-    let office = Office::start(driver, &["--announce-delay", "300ms", "--drain-timeout", "1h"]);
+pub(crate) fn a_stop_waits_for_a_count_that_is_owed_and_closes_the_silent(cell: Cell) {
+    let office = Office::start(cell, &["--announce-delay", "300ms", "--drain-timeout", "1h"]);
     let mut packets = office.packets();
     packets.send(READY_2);
     packets.expect(ACK);

@@ -7,10 +7,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bolillero_server::driver::Driver;
 use bolillero_server::session::{Flow, Input, Mail, Mailbox};
 
-use crate::harness::{Client, PATIENCE, Server};
+use crate::client::Client;
+use crate::harness::{Cell, PATIENCE, Server};
 use crate::limits;
 use crate::sessions::{Life, On, Script, Timed, life};
 
@@ -25,7 +25,7 @@ struct Followed {
     _server: Server,
 }
 
-fn follow(driver: Driver) -> Followed {
+fn follow(cell: Cell) -> Followed {
     let version = Arc::new(AtomicU64::new(0));
     let (mailboxes, opened) = mpsc::channel();
     let (life, gone) = life();
@@ -46,14 +46,14 @@ fn follow(driver: Driver) -> Followed {
             Flow::Continue
         })
     };
-    let server = Server::start(driver, Script(open), limits());
+    let server = Server::start(cell, Script(open), limits());
     let client = server.connect();
     let mailbox = opened.recv_timeout(PATIENCE).unwrap();
     Followed { client, mailbox, version, gone, _server: server }
 }
 
-pub(crate) fn every_wake_from_another_thread_arrives(driver: Driver) {
-    let mut followed = follow(driver);
+pub(crate) fn every_wake_from_another_thread_arrives(cell: Cell) {
+    let mut followed = follow(cell);
     for version in 1..=3000u64 {
         followed.version.store(version, Ordering::Release);
         followed.mailbox.news();
@@ -61,10 +61,10 @@ pub(crate) fn every_wake_from_another_thread_arrives(driver: Driver) {
     }
 }
 
-pub(crate) fn of_many_wakes_at_once_the_last_arrives(driver: Driver) {
+pub(crate) fn of_many_wakes_at_once_the_last_arrives(cell: Cell) {
     const ROUNDS: u64 = 50;
     const WAKES: u64 = 200;
-    let mut followed = follow(driver);
+    let mut followed = follow(cell);
     for round in 1..=ROUNDS {
         thread::scope(|scope| {
             for _ in 0..2 {
@@ -81,8 +81,8 @@ pub(crate) fn of_many_wakes_at_once_the_last_arrives(driver: Driver) {
     }
 }
 
-pub(crate) fn a_mailbox_that_is_kept_keeps_no_session(driver: Driver) {
-    let followed = follow(driver);
+pub(crate) fn a_mailbox_that_is_kept_keeps_no_session(cell: Cell) {
+    let followed = follow(cell);
     drop(followed.client);
     let gone = followed.gone.recv_timeout(PATIENCE);
     assert_eq!(gone, Err(RecvTimeoutError::Disconnected));
@@ -93,17 +93,17 @@ fn timed(idle_time_max: Duration, line_time_max: Duration) -> Script<impl Fn(Mai
     Script(move |_| Timed { line: Vec::new(), n_lines: 0, idle_time_max, line_time_max })
 }
 
-pub(crate) fn a_trickling_byte_does_not_postpone_a_deadline(driver: Driver) {
+pub(crate) fn a_trickling_byte_does_not_postpone_a_deadline(cell: Cell) {
     let line_time_max = Duration::from_millis(300);
-    let server = Server::start(driver, timed(10 * PATIENCE, line_time_max), limits());
+    let server = Server::start(cell, timed(10 * PATIENCE, line_time_max), limits());
     let mut client = server.connect();
     client.exchange(b"a whole line\n");
-    client.0.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    client.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let start = Instant::now();
     loop {
         // A byte each time nothing came for a moment.
         client.send(b"x");
-        match client.0.read(&mut [0; 16]) {
+        match client.read(&mut [0; 16]) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 assert!(start.elapsed() < PATIENCE, "still open");
             }
@@ -116,17 +116,17 @@ pub(crate) fn a_trickling_byte_does_not_postpone_a_deadline(driver: Driver) {
     }
 }
 
-pub(crate) fn a_silent_peer_is_told_when_its_time_is_over(driver: Driver) {
+pub(crate) fn a_silent_peer_is_told_when_its_time_is_over(cell: Cell) {
     let idle_time_max = Duration::from_millis(100);
-    let server = Server::start(driver, timed(idle_time_max, 10 * PATIENCE), limits());
+    let server = Server::start(cell, timed(idle_time_max, 10 * PATIENCE), limits());
     let start = Instant::now();
     assert_eq!(server.connect().rest(), b"late\n", "it never said anything");
     assert!(start.elapsed() >= idle_time_max);
 }
 
-pub(crate) fn a_deadline_runs_anew_for_each_wait(driver: Driver) {
+pub(crate) fn a_deadline_runs_anew_for_each_wait(cell: Cell) {
     let idle_time_max = Duration::from_secs(2);
-    let server = Server::start(driver, timed(idle_time_max, 10 * PATIENCE), limits());
+    let server = Server::start(cell, timed(idle_time_max, 10 * PATIENCE), limits());
     let mut client = server.connect();
     let mut last = Instant::now();
     let start = last;

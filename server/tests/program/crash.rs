@@ -1,5 +1,5 @@
 //! Death at any moment: a child server under several agencies is killed, started again on what it
-//! left, and killed again. What the agencies were promised is the only judge. It is about the death
+//! left, and killed again; of its lives every other is over TLS. What the agencies were promised is the only judge. It is about the death
 //! of a process; what the page cache had not written yet is not lost here.
 //!
 //! A tale is the life of one data directory: some servers that die, and one that ends in order. The
@@ -24,9 +24,10 @@ use tempfile::{TempDir, tempdir};
 
 use crate::office::{Office, count, serve, verify};
 use crate::process::{Ended, PATIENCE, Process};
+use crate::secured::server_options;
 use dice::Dice;
 use events::Events;
-use lane::{Lane, Speaks};
+use lane::{Lane, Place, Speaks};
 use oracle::Stored;
 
 /// What `lane` gives every body of eight bets and more.
@@ -102,6 +103,10 @@ struct Tale<'a> {
     deaths: &'a mut Deaths,
     dice: Dice,
     directory: TempDir,
+    /// Where the server's certificate is.
+    certificates: TempDir,
+    /// Whether the server that was started last is reached over TLS.
+    over_tls: bool,
     lanes: Vec<Lane>,
     stored: Stored,
     /// How long the last start took from its first line to listening.
@@ -119,6 +124,8 @@ impl<'a> Tale<'a> {
             lanes: (1..).zip(AGENCIES).map(|(id, speaks)| Lane::new(id, speaks, seed)).collect(),
             stored: Stored::read(directory.path(), AGENCIES.len()),
             directory,
+            certificates: tempdir().unwrap(),
+            over_tls: false,
             start_time: Duration::from_millis(5),
             draws_logged: 0,
         }
@@ -170,7 +177,12 @@ impl<'a> Tale<'a> {
             ["--mark-delay", mark_delay],
             ["--announce-delay", delay],
         ];
-        Process::start(serve(self.directory.path(), &options.concat()))
+        let mut command = serve(self.directory.path(), &options.concat());
+        self.over_tls = self.dice.one_in(2);
+        if self.over_tls {
+            command.args(server_options(self.certificates.path()));
+        }
+        Process::start(command)
     }
 
     fn die_at_the_start(&mut self) {
@@ -184,13 +196,13 @@ impl<'a> Tale<'a> {
 
     fn die_at(&mut self, moment: Moment) {
         let mut office = self.start();
-        let address = office.address;
+        let place = Place { address: office.address, over_tls: self.over_tls };
         let after = self.below(AFTER_MAX);
         let events = Events::new(self.lanes.len());
         let (lanes, events) = (&mut self.lanes, &events);
         let ended = thread::scope(|scope| {
             for lane in lanes {
-                scope.spawn(move || lane.live(address, events));
+                scope.spawn(move || lane.live(place, events));
             }
             await_moment(moment, after, &mut office, events);
             events.change(|counts| counts.over = true);
@@ -235,10 +247,11 @@ impl<'a> Tale<'a> {
     fn end(mut self) {
         self.lanes.iter_mut().for_each(|lane| lane.wind_up(0));
         let office = self.start();
+        let place = Place { address: office.address, over_tls: self.over_tls };
         let events = Events::new(self.lanes.len());
         thread::scope(|scope| {
             for lane in &mut self.lanes {
-                scope.spawn(|| lane.live(office.address, &events));
+                scope.spawn(|| lane.live(place, &events));
             }
         });
         let ended = office.stop();

@@ -11,7 +11,10 @@ mod inputs;
 mod lines;
 mod office;
 mod process;
+mod secured;
 mod wire;
+#[path = "../support/certificates.rs"]
+mod certificates;
 
 mod agency_ends;
 mod auditing;
@@ -32,6 +35,7 @@ mod room;
 mod shutdown;
 mod stdout;
 mod text;
+mod tls;
 
 /// A test of each behaviour for each driver, which it is told by its name.
 macro_rules! for_every_driver {

@@ -1,6 +1,7 @@
 //! The main job on real input: bets in, one draw, winners out, and all of it again after a crash.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use tempfile::tempdir;
@@ -71,13 +72,22 @@ pub(crate) fn check_record(data_dir: &Path, inputs: &Inputs) {
 }
 
 fn agencies_resume_by_themselves_after_every_kill(driver: &str) {
+    kill_again_and_again(&["--driver", driver], start_agencies);
+}
+
+/// Agencies at work, started by `start_agencies`, whose server dies under them.
+pub(crate) fn kill_again_and_again(
+    server_options: &[&str],
+    start_agencies: impl FnOnce(SocketAddr, &[PathBuf], &[&str]) -> Vec<Process>,
+) {
     // A kill after so many batches of each life.
     let kills = [1, 37, 80, 2];
     let inputs = Inputs::find();
     let directory = tempdir().unwrap();
     let port = Port::reserve();
     let listen = port.address().to_string();
-    let options = ["--listen", &listen, "--driver", driver, "--segment-size", "256KiB"];
+    let options = ["--listen", &listen, "--segment-size", "256KiB"];
+    let options = [&options[..], server_options].concat();
     let start = || Office::listening(Process::start(serve(directory.path(), &options)));
     let mut office = start();
     let draw = office.recovered("draw");

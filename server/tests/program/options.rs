@@ -52,9 +52,9 @@ type Help = (&'static str, &'static [&'static [(&'static str, &'static str)]]);
 
 /// Every option, in the order of the help, with its default or what says that it has none.
 const HELP: &[Help] = &[
-    ("serve", &[SERVE, FILE_LIMITS, CONNECTIONS]),
-    ("files", &[FILES, FILE_LIMITS, CONNECTIONS]),
-    ("echo", &[ECHO, CONNECTIONS]),
+    ("serve", &[SERVE, FILE_LIMITS, CONNECTIONS, TLS]),
+    ("files", &[FILES, FILE_LIMITS, CONNECTIONS, TLS]),
+    ("echo", &[ECHO, CONNECTIONS, TLS]),
     ("health", &[HEALTH]),
     ("export", &[&[("--data-dir", "The data directory"), ("--output", "[default: stdout]")]]),
     ("verify", &[&[("--data-dir", "The data directory"), ("--json", "One JSON object")]]),
@@ -74,6 +74,7 @@ const SERVE: &[(&str, &str)] = &[
     ("--room-burst", "[default: 10]"),
     ("--room-refill", "[default: 200ms]"),
     ("--room-object-timeout", "[default: 60s]"),
+    ("--tls-anyone", "who shows no certificate"),
     ("--data-dir", "[default: .data/central]"),
     ("--agencies", "[default: 5]"),
     ("--winning-number", "[default: 7574]"),
@@ -87,6 +88,13 @@ const SERVE: &[(&str, &str)] = &[
     ("--readers", "[default: as many as cores, at most 8]"),
     ("--linger-max", "[default: 1ms]"),
     ("--announce-delay", "[default: 0s]"),
+];
+
+const TLS: &[(&str, &str)] = &[
+    ("--tls-cert", "PEM"),
+    ("--tls-key", "PEM"),
+    ("--tls-client-ca", "PEM"),
+    ("--tls-handshake-timeout", "[default: 5s]"),
 ];
 
 const FILES: &[(&str, &str)] = &[

@@ -1,7 +1,7 @@
 //! A client that writes and expects bytes as they stand in PROTOCOL.md. Uses nothing of the
 //! programs' own encoding.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use crate::process::PATIENCE;
@@ -13,7 +13,8 @@ pub(crate) const BUSY: [u8; 5] = [8, 0, 0, 0, 0];
 pub(crate) const CORRUPT: [u8; 5] = [0xff, 0, 0, 0, 0];
 pub(crate) const NO_WINNERS: [u8; 6] = [7, 0, 0, 0, 1, b'#'];
 
-pub(crate) struct Wire(pub(crate) TcpStream);
+/// Over a socket, or over TLS.
+pub(crate) struct Wire<S = TcpStream>(pub(crate) S);
 
 impl Wire {
     pub(crate) fn connect(address: SocketAddr) -> Self {
@@ -28,6 +29,13 @@ impl Wire {
         Self(stream)
     }
 
+    /// Sends no more; still reads.
+    pub(crate) fn half_close(&self) {
+        self.0.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl<S: Read + Write> Wire<S> {
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
@@ -72,11 +80,6 @@ impl Wire {
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         }
         assert!(read.is_empty(), "{}", read.escape_ascii());
-    }
-
-    /// Sends no more; still reads.
-    pub(crate) fn half_close(&self) {
-        self.0.shutdown(Shutdown::Write).unwrap();
     }
 }
 

@@ -1,14 +1,18 @@
 //! One agency through all the lives of its server: what it sends, and what it was promised. Does not
 //! know when a server dies.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
+use bolillero_tls::rustls::ClientConfig;
 use sha2::{Digest as _, Sha256};
 
 use super::dice::Dice;
 use super::events::Events;
+use crate::certificates::{client_config, of_agency};
 use crate::process::PATIENCE;
+use crate::secured::secure;
 use crate::wire::{Wire, batch_body, packet};
 
 /// The most bets of a batch.
@@ -27,6 +31,20 @@ pub(super) enum Speaks {
     Base,
 }
 
+/// Where its server is in one of its lives, and how it is reached.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) address: SocketAddr,
+    pub(super) over_tls: bool,
+}
+
+/// A socket, or TLS over one.
+type Line = Box<dyn ReadWrite>;
+
+trait ReadWrite: Read + Write {}
+
+impl<T: Read + Write> ReadWrite for T {}
+
 /// How far an agency is with its 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Finish {
@@ -39,6 +57,8 @@ pub(super) struct Lane {
     pub(super) agency: u32,
     pub(super) speaks: Speaks,
     dice: Dice,
+    /// What its handshakes keep to, where there are any.
+    config: Arc<ClientConfig>,
     /// Where the lane stands after each batch that was sent: `points[k]` after batch k.
     points: Vec<Point>,
     /// The numbers of the batches that were acknowledged.
@@ -70,6 +90,7 @@ impl Lane {
             agency,
             speaks,
             dice: Dice::new(seed, agency),
+            config: client_config(Some(&of_agency(agency))),
             points: vec![Point { bets: 0, head: [0; 32] }],
             acknowledged: Vec::new(),
             last: None,
@@ -104,7 +125,7 @@ impl Lane {
     }
 
     /// Works until it has nothing left to do, or its server dies.
-    pub(super) fn live(&mut self, office: SocketAddr, events: &Events) {
+    pub(super) fn live(&mut self, office: Place, events: &Events) {
         let _working = events.begin();
         loop {
             match self.converse(office, events) {
@@ -119,8 +140,12 @@ impl Lane {
         }
     }
 
-    fn converse(&mut self, office: SocketAddr, events: &Events) -> io::Result<Left> {
-        let mut wire = Wire::over(TcpStream::connect_timeout(&office, PATIENCE)?);
+    fn converse(&mut self, office: Place, events: &Events) -> io::Result<Left> {
+        let stream = TcpStream::connect_timeout(&office.address, PATIENCE)?;
+        let mut wire: Wire<Line> = match office.over_tls {
+            true => Wire(Box::new(secure(stream, &self.config).0)),
+            false => Wire(Box::new(Wire::over(stream).0)),
+        };
         let window = 1 + self.dice.below(WINDOW_MAX);
         let (mut next, stay) = match self.speaks {
             Speaks::Sessions => (self.hello(&mut wire)?, 1 + self.dice.below(STAY_MAX)),
@@ -149,7 +174,7 @@ impl Lane {
 
     /// Opens a session, and holds what the office says of the lane against what it said before.
     /// Returns the number of the next batch.
-    fn hello(&mut self, wire: &mut Wire) -> io::Result<u64> {
+    fn hello(&mut self, wire: &mut Wire<Line>) -> io::Result<u64> {
         let agency = self.agency;
         let draw = self.draw.as_ref().map(|draw| format!("{draw}#")).unwrap_or_default();
         wire.0.write_all(&packet(9, &format!("1#{agency}#{draw}")))?;
@@ -174,7 +199,7 @@ impl Lane {
         Ok(next)
     }
 
-    fn send_batch(&mut self, wire: &mut Wire, n: u64) -> io::Result<()> {
+    fn send_batch(&mut self, wire: &mut Wire<Line>, n: u64) -> io::Result<()> {
         let body = self.body(n);
         if n > self.sent() {
             self.points.push(self.points.last().unwrap().then(&body));
@@ -185,7 +210,7 @@ impl Lane {
         }
     }
 
-    fn take_answer(&mut self, wire: &mut Wire, n: u64) -> io::Result<()> {
+    fn take_answer(&mut self, wire: &mut Wire<Line>, n: u64) -> io::Result<()> {
         let answer = wire.try_packet()?;
         let expected = match self.speaks {
             Speaks::Base => (2, String::new()),
@@ -200,7 +225,7 @@ impl Lane {
     }
 
     /// Says 5, also when it was said before.
-    fn finish(&mut self, wire: &mut Wire, events: &Events) -> io::Result<()> {
+    fn finish(&mut self, wire: &mut Wire<Line>, events: &Events) -> io::Result<()> {
         let (agency, last, bets) = (self.agency, self.sent(), self.points.last().unwrap().bets);
         self.finish = self.finish.max(Finish::Said);
         let data = match self.speaks {
@@ -215,7 +240,7 @@ impl Lane {
     }
 
     /// Asks for the winners: a session waits for them, who has none asks again once sessions know.
-    fn ask(&mut self, wire: &mut Wire, events: &Events) -> io::Result<()> {
+    fn ask(&mut self, wire: &mut Wire<Line>, events: &Events) -> io::Result<()> {
         let question = packet(6, &format!("{}#", self.agency));
         wire.0.write_all(&question)?;
         let mut answer = wire.try_packet()?;
