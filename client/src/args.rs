@@ -3,9 +3,13 @@
 
 #![allow(rustdoc::broken_intra_doc_links)] // The comments on options are the text of --help.
 
+mod pki;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub use pki::{AgencyCertArgs, InitArgs, PkiCommand, ServerCertArgs};
 
 /// The agency's side of Bolillero, a lottery's central office.
 #[derive(Debug, Parser)]
@@ -35,6 +39,12 @@ pub enum Command {
         #[command(subcommand)]
         command: FilesCommand,
     },
+    /// Make certificates for TLS: an authority, a server's, agencies'
+    Pki {
+        /// What to make.
+        #[command(subcommand)]
+        command: PkiCommand,
+    },
     /// Write sample files of bets
     Generate(GenerateArgs),
     /// Load an empty office with made up bets of many agencies, check every answer, tell the speed
@@ -59,6 +69,29 @@ pub struct ServerArgs {
     /// The file that may hold these settings, YAML [default: client/config.yaml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+}
+
+/// Options of TLS: those of every command that connects.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TlsArgs {
+    /// Speak TLS; needs --ca
+    #[arg(long)]
+    pub tls: bool,
+    /// The authority whose certificate the server must show, PEM; none is built in [default: none]
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show to the server, PEM; needs --key [default: none]
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "key"])]
+    pub cert: Option<PathBuf>,
+    /// The private key of --cert, PEM [default: none]
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "cert"])]
+    pub key: Option<PathBuf>,
+    /// The name or address that the server's certificate must be for [default: the server's host]
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub server_name: Option<String>,
 }
 
 /// Options of every command that works for an agency.
@@ -223,6 +256,9 @@ pub struct FileServerArgs {
     /// Time after which a peer that vanished is noticed
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub peer_timeout: String,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// How the bytes of files are asked for.
@@ -364,4 +400,7 @@ pub struct LoadArgs {
     /// stopped, and after each wait for a line on stdin
     #[arg(long)]
     pub phases: bool,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }

@@ -15,13 +15,13 @@ use crate::batches::Batches;
 use crate::bet::SingleBet;
 use crate::config::{
     AgencyConfig, BetConfig, Dialect, EchoConfig, Environment, FilesConfig, GenerateConfig,
-    LoadConfig, LogLevel, ProbeConfig, UsageError,
+    LoadConfig, LogLevel, PkiConfig, ProbeConfig, UsageError,
 };
 use crate::dialogue::{Progress, Stop};
 use crate::ending::Ending;
 use crate::source::Source;
 use crate::text::Text;
-use crate::{connect, echo, files, generate, load, log, probe, progress, signals};
+use crate::{connect, echo, files, generate, load, log, pki, probe, progress, signals};
 
 /// The program: what was typed, done.
 ///
@@ -35,6 +35,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Echo(args) => run_echo(&EchoConfig::new(&args, environment)?),
         Command::Probe(args) => run_probe(&ProbeConfig::new(&args, environment)?),
         Command::Files { command } => run_files(&FilesConfig::new(command)?),
+        Command::Pki { command } => pki::run(&PkiConfig::new(command)?),
         Command::Generate(args) => run_generate(&GenerateConfig::new(args)?),
         Command::Load(args) => {
             let config = LoadConfig::new(&args)?;

@@ -4,12 +4,15 @@
 //! ```text
 //! sources   flag > environment > file > default      client  what every agency's command is told
 //! yaml      the file of settings                     agency, bet, echo, probe
-//! env_file  the file of a bet                        load, files     and generate: options only
+//! env_file  the file of a bet                        load, files     pki and generate: options only
+//! tls       whom to trust, and who we are
 //! ```
 
 mod env_file;
 mod sources;
 mod yaml;
+
+mod tls;
 
 mod agency;
 mod bet;
@@ -17,6 +20,7 @@ mod client;
 mod echo;
 mod files;
 mod load;
+mod pki;
 mod probe;
 
 use std::fmt;
@@ -30,8 +34,10 @@ pub use client::{CONFIG_FILE_DEFAULT, ClientConfig, LOOP_AMOUNT_MAX, LogLevel, P
 pub use echo::EchoConfig;
 pub use files::{FilesConfig, GetConfig, SLICE_SIZE_MAX, SLICES_MAX, Task};
 pub use load::{GenerateConfig, LOAD_BETS_MAX, LOAD_PACKET_SIZES, LoadConfig};
+pub use pki::{AUTHORITY_DAYS_MAX, CERTIFICATE_DAYS_MAX, PkiConfig, PkiTask};
 pub use probe::ProbeConfig;
 pub use sources::{Environment, FILE_SIZE_MAX};
+pub use tls::Tls;
 
 /// The longest time that can be asked for.
 pub const TIME_MAX: Duration = Duration::from_hours(24);

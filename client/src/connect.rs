@@ -1,35 +1,46 @@
 //! A client's socket and clock: connects, waits, moves bytes, and ends at once when that is asked.
 //! What is said is a [`Dialogue`]'s or another [`Talk`]'s to know.
+//!
+//! ```text
+//! wire      one connection's bytes      records   its TLS, without a socket
+//! distrust  what has to be mended       lines, text  what is no conversation in packets
+//! ```
 
 mod address;
+mod distrust;
 mod lines;
 mod pauses;
+mod records;
 mod text;
+mod wire;
 
-use std::io::{self, ErrorKind, Read as _};
-use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
+use std::io;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use bolillero_protocol::comm::{SEGMENT_SIZE_DEFAULT, write_whole};
 use bolillero_protocol::log_line;
 use socket2::{SockRef, TcpKeepalive};
 
 pub use self::address::Address;
+pub use self::distrust::Distrust;
+pub(crate) use self::distrust::is_alert;
 pub use self::lines::ask_line;
 pub use self::pauses::Pauses;
 use self::pauses::Pausing;
+pub(crate) use self::records::Records;
 pub use self::text::converse_in_text;
+use self::wire::{End, Wire};
+use crate::config::Tls;
 use crate::dialogue::{Dialogue, Next, Progress, Stop};
-use crate::ending::{Asked, Ending, Held};
+use crate::ending::{Asked, Ending};
 use crate::talk::{Packets, Talk};
 
-/// The longest a single try to connect may take.
+/// The longest a single try to connect may take, with its TLS handshake.
 const TRY_MAX: Duration = Duration::from_secs(5);
+/// The least time that is given to one.
+const TRY_MIN: Duration = Duration::from_millis(1);
 /// Keepalive probes are sent so many times within the peer timeout.
 const KEEPALIVE_PROBES: u32 = 3;
-/// How long to read on after a failed write: what the office had said before may be on its way.
-const BROKEN_READ_MAX: Duration = Duration::from_secs(1);
 /// Bytes read at once.
 const READ_SIZE: usize = 64 << 10;
 
@@ -38,6 +49,8 @@ const READ_SIZE: usize = 64 << 10;
 pub struct Office {
     /// Its address.
     pub server: Address,
+    /// Its TLS, if it is to be spoken.
+    pub tls: Option<Tls>,
     /// The longest time without a connection that it answers on.
     pub connect_timeout: Duration,
     /// The longest wait for an answer.
@@ -119,7 +132,7 @@ impl<'a> Line<'a> {
         loop {
             self.established = false;
             let lost = match self.kept.take().map_or_else(|| self.connect(), Ok) {
-                Err(reason) => reason,
+                Err(end) => end.lost()?,
                 Ok(mut wire) => match self.serve(&mut wire, talk, watch)? {
                     None => {
                         self.kept = Some(wire);
@@ -139,20 +152,22 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn connect(&self) -> Result<Wire, Lost> {
+    fn connect(&self) -> Result<Wire, End> {
         let mut last = String::new();
-        for address in self.office.server.look_up()? {
-            let time = TRY_MAX.min(self.time_left()).max(Duration::from_millis(1));
+        for address in self.office.server.look_up().map_err(End::Lost)? {
+            let begin = Instant::now();
+            let time = TRY_MAX.min(self.time_left()).max(TRY_MIN);
             match TcpStream::connect_timeout(&address, time) {
                 Ok(stream) => {
-                    return prepare(&stream, self.office)
-                        .map(|()| Wire::new(stream, self.ending))
-                        .map_err(|error| error.kind().to_string());
+                    prepare(&stream, self.office)
+                        .map_err(|error| End::Lost(error.kind().to_string()))?;
+                    let left = time.saturating_sub(begin.elapsed()).max(TRY_MIN);
+                    return Wire::new(stream, self.office, self.ending, left);
                 }
                 Err(error) => last = error.kind().to_string(),
             }
         }
-        Err(last)
+        Err(End::Lost(last))
     }
 
     /// How much longer the office may be away.
@@ -179,7 +194,7 @@ impl<'a> Line<'a> {
             let wait = self.longest_wait(&mut clock, talk);
             let size = match wire.read(&mut bytes, wait) {
                 Ok(size) => size,
-                Err(reason) => return Ok(Some(reason)),
+                Err(end) => return Ok(Some(end.lost()?)),
             };
             let next = talk.receive(&bytes[..size], &mut out)?;
             self.note_progress(talk, watch);
@@ -267,67 +282,6 @@ fn prepare(stream: &TcpStream, office: &Office) -> io::Result<()> {
     stream.set_write_timeout(Some(office.reply_timeout))
 }
 
-/// One connection's socket.
-struct Wire {
-    stream: Arc<TcpStream>,
-    /// Has the socket shut down when the end is asked for, so that no wait on it goes on.
-    _held: Held,
-    /// Why nothing can be written any more. What the office had said before is still read.
-    broken: Option<Lost>,
-    read_timeout: Option<Duration>,
-}
-
-impl Wire {
-    fn new(stream: TcpStream, ending: &Ending) -> Self {
-        let stream = Arc::new(stream);
-        let shut = Arc::clone(&stream);
-        let held = ending.hold(move || drop(shut.shutdown(Shutdown::Both)));
-        Self { stream, _held: held, broken: None, read_timeout: None }
-    }
-
-    fn write(&mut self, out: &mut Vec<u8>) {
-        if self.broken.is_none()
-            && let Err(error) = write_whole(&mut &*self.stream, out, SEGMENT_SIZE_DEFAULT)
-        {
-            self.broken = Some(reason(&error));
-        }
-        out.clear();
-    }
-
-    /// Reads what there is. `wait`: how long there may be nothing; no limit when there is none.
-    fn read(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> Result<usize, Lost> {
-        let wait = if self.broken.is_some() { Some(BROKEN_READ_MAX) } else { wait };
-        if wait.is_some_and(|wait| wait.is_zero()) {
-            return Err(reason(&ErrorKind::WouldBlock.into()));
-        }
-        self.try_read(bytes, wait)
-            .and_then(|size| if size > 0 { Ok(size) } else { Err(ErrorKind::UnexpectedEof.into()) })
-            .map_err(|error| self.broken.take().unwrap_or_else(|| reason(&error)))
-    }
-
-    fn try_read(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> io::Result<usize> {
-        if self.read_timeout != wait {
-            self.stream.set_read_timeout(wait)?;
-            self.read_timeout = wait;
-        }
-        loop {
-            match (&*self.stream).read(bytes) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
-}
-
-/// How a connection ended, in words that no log parser takes for a failure.
-fn reason(error: &io::Error) -> Lost {
-    match error.kind() {
-        ErrorKind::WouldBlock => "no answer in time".to_owned(),
-        ErrorKind::UnexpectedEof => "the connection ended".to_owned(),
-        kind => kind.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,6 +306,7 @@ mod tests {
             let peer_timeout = Duration::from_secs(seconds);
             let office = Office {
                 server: Address::parse("office:1").unwrap(),
+                tls: None,
                 connect_timeout: Duration::MAX,
                 reply_timeout: Duration::from_secs(7),
                 peer_timeout,

@@ -6,6 +6,7 @@ use bolillero_protocol::message::{Reply, RequestError, is_reply};
 use bolillero_protocol::tlv::{Decoder, Packet, Rules};
 use bolillero_protocol::{chain::Head, list, message::opcode};
 
+use crate::connect::Distrust;
 use crate::ending::Asked;
 use crate::files::FilesError;
 use crate::source::SourceError;
@@ -284,6 +285,9 @@ pub enum Stop {
     /// Files cannot be told of, read or fetched.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// Certificates have to be mended first, or options.
+    #[error(transparent)]
+    Distrust(#[from] Distrust),
     /// The work ends because that was asked for.
     #[error("{Asked}")]
     Asked,

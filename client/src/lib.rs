@@ -13,6 +13,7 @@
 //! talk      a conversation as bytes                 connect   a client's socket and clock
 //! files     what a file server offers, fetched      generate  sample files
 //! load      many agencies at once, and how fast     load/sockets  their sockets
+//! pki       an authority and what it signs          pki/files  whole, and never replaced
 //! log       the lines that deployed tools parse     progress  the bar on a terminal
 //! ```
 
@@ -48,6 +49,8 @@ mod signals;
 pub mod generate;
 
 pub mod load;
+
+pub mod pki;
 
 mod log;
 mod progress;

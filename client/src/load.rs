@@ -55,14 +55,15 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_m
 /// reached.
 pub fn run(config: &LoadConfig) -> anyhow::Result<()> {
     let scripts = prepare(&config.plan);
-    let sockets = Sockets::new(&config.server)?;
+    let sockets = Sockets::new(&config.server, config.tls.as_ref())?;
     let mut load = Load { config, scripts: &scripts, sockets };
     load.connect()?;
     announce(config, "sending")?;
     let sending = load.send()?;
     announce(config, "sent")?;
     let draw = if config.leave_open { None } else { Some(load.draw()?) };
-    let report = report(config, &scripts, &sending, draw.as_ref());
+    let handshakes = load.sockets.handshakes();
+    let report = Report { handshakes, ..report(config, &scripts, &sending, draw.as_ref()) };
     let mut out = io::stdout().lock();
     let written =
         if config.json { report.write_json(&mut out) } else { report.write_text(&mut out) };
@@ -193,6 +194,7 @@ fn report(
         megabytes_per_second: per_second(bytes) / 1e6,
         connections_per_second: (dialect == Dialect::ConnectionPerRequest)
             .then(|| per_second(batches)),
+        handshakes: None,
         latency_us: sending.latency.percentiles(),
         client_cpu_seconds: sending.cpu_seconds,
         finish_seconds: draw.map(|draw| draw.finish.as_secs_f64()),

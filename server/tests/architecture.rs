@@ -65,7 +65,7 @@ fn the_protocol_does_no_input_or_output_of_its_own() {
 fn only_connections_and_drivers_know_sockets() {
     let allowed = ["/conn", "/driver", "server/src/server.rs", "server/src/health.rs"];
     check("server/src", &SOCKETS, &allowed);
-    check("client/src", &SOCKETS, &["/connect.rs", "/load/sockets.rs"]);
+    check("client/src", &SOCKETS, &["/connect.rs", "/connect/wire.rs", "/load/sockets.rs"]);
 }
 
 #[test]

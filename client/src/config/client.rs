@@ -9,7 +9,7 @@ use bolillero_protocol::log_line;
 use log::LevelFilter;
 
 use super::sources::{Environment, Key, Sources, read_file};
-use super::{UsageError, address, time, time_flag, yaml};
+use super::{Tls, UsageError, address, time, time_flag, yaml};
 use crate::args::{ClientArgs, ServerArgs};
 use crate::connect::{Address, Office, Pauses};
 
@@ -83,10 +83,12 @@ impl ClientConfig {
         })?;
         let amount = sources.get(&LOOP_AMOUNT, typed.amount, loop_amount)?;
         let period = sources.get(&LOOP_PERIOD, typed.period, Period::parse)?;
+        let server = server(&args.server, sources)?;
         Ok(Self {
             id,
             office: Office {
-                server: server(&args.server, sources)?,
+                tls: Tls::new(&args.server.tls, &server)?,
+                server,
                 connect_timeout: time_flag("connect-timeout", &args.connect_timeout)?,
                 reply_timeout: time_flag("reply-timeout", &args.reply_timeout)?,
                 peer_timeout: time_flag("peer-timeout", &args.peer_timeout)?,

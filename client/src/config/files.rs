@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bolillero_protocol::hftp::PORT_DEFAULT;
 use bolillero_protocol::list::parse_number;
 
-use super::{UsageError, check, time_flag, usage};
+use super::{Tls, UsageError, check, time_flag, usage};
 use crate::args::{FileServerArgs, FilesCommand, GetArgs, SliceArgs};
 use crate::connect::{Address, Office, Pauses};
 use crate::files::{Existing, Name, Pace};
@@ -104,6 +104,7 @@ fn office(args: &FileServerArgs) -> Result<Office, UsageError> {
         problem: "is no host, and no host with a port 1 to 65535".to_owned(),
     })?;
     Ok(Office {
+        tls: Tls::new(&args.tls, &server)?,
         server,
         connect_timeout: time_flag("connect-timeout", &args.connect_timeout)?,
         reply_timeout: time_flag("reply-timeout", &args.reply_timeout)?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bolillero_protocol::bet::{AGENCIES_MAX, Number};
 use bolillero_protocol::tlv::{HEADER_SIZE, REQUEST_LENGTH_MAX};
 
-use super::{UsageError, address, check, time_flag, usage, window};
+use super::{Tls, UsageError, address, check, time_flag, usage, window};
 use crate::args::{GenerateArgs, LoadArgs};
 use crate::connect::Address;
 use crate::generate::Plan;
@@ -33,6 +33,8 @@ pub struct GenerateConfig {
 pub struct LoadConfig {
     /// Where the office is.
     pub server: Address,
+    /// Its TLS, if it is to be spoken.
+    pub tls: Option<Tls>,
     /// What is sent.
     pub plan: load::Plan,
     /// Batches of an agency on their way at once.
@@ -67,9 +69,11 @@ impl LoadConfig {
     /// # Errors
     /// [`UsageError`] names the first that cannot be meant.
     pub fn new(args: &LoadArgs) -> Result<Self, UsageError> {
+        let server =
+            address(&args.server).map_err(|problem| usage("server", &args.server, problem))?;
         Ok(Self {
-            server: address(&args.server)
-                .map_err(|problem| usage("server", &args.server, problem))?,
+            tls: Tls::new(&args.tls, &server)?,
+            server,
             window: window(args.window)?,
             leave_open: args.leave_open,
             timeout: time_flag("timeout", &args.timeout)?,

@@ -2,7 +2,7 @@
 
 use super::client::{log_level, server, sources};
 use super::sources::Environment;
-use super::{LogLevel, UsageError, time_flag};
+use super::{LogLevel, Tls, UsageError, time_flag};
 use crate::args::{ProbeArgs, Service};
 use crate::connect::{Office, Pauses};
 
@@ -25,10 +25,12 @@ impl ProbeConfig {
     pub fn new(args: &ProbeArgs, environment: &Environment<'_>) -> Result<Self, UsageError> {
         let sources = sources(&args.server, environment)?;
         let timeout = time_flag("timeout", &args.timeout)?;
+        let server = server(&args.server, &sources)?;
         Ok(Self {
             service: args.service,
             office: Office {
-                server: server(&args.server, &sources)?,
+                tls: Tls::new(&args.server.tls, &server)?,
+                server,
                 connect_timeout: timeout,
                 reply_timeout: timeout,
                 peer_timeout: timeout,

@@ -28,6 +28,12 @@ impl Address {
         Self::parse(text).or_else(|| Self::parse(&format!("{text}:{port}")))
     }
 
+    /// Its name, or its address without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Looks its addresses up.
     ///
     /// # Errors

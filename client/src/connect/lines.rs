@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Line, Lost, Office, Wire};
+use super::{End, Line, Office, Wire};
 use crate::dialogue::Stop;
 use crate::ending::Ending;
 
@@ -27,7 +27,7 @@ pub fn ask_line(
     let sent = [line.as_bytes(), b"\n"].concat();
     loop {
         let reason = match way.connect() {
-            Err(reason) => reason,
+            Err(end) => end.lost()?,
             Ok(wire) => match way.exchange(wire, &sent) {
                 _ if ending.is_asked() => return Err(Stop::Asked),
                 Ok(came) if came == sent => return Ok(()),
@@ -36,7 +36,7 @@ pub fn ask_line(
                     let came = String::from_utf8_lossy(&came).trim_end().to_owned();
                     return Err(Stop::OtherEcho { sent: line.to_owned(), came });
                 }
-                Err(reason) => lost(reason)?,
+                Err(end) => lost(end.lost()?)?,
             },
         };
         way.wait_to_reconnect(reason)?;
@@ -45,7 +45,7 @@ pub fn ask_line(
 
 impl Line<'_> {
     /// What came for `sent`: a line, or more bytes than were sent.
-    fn exchange(&self, mut wire: Wire, sent: &[u8]) -> Result<Vec<u8>, Lost> {
+    fn exchange(&self, mut wire: Wire, sent: &[u8]) -> Result<Vec<u8>, End> {
         wire.write(&mut sent.to_vec());
         let (begin, mut came) = (Instant::now(), Vec::new());
         let mut bytes = vec![0; sent.len() + 1];

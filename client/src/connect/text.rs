@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BROKEN_READ_MAX, Line, Lost, Office, Pausing, READ_SIZE, Wire, leave, reason};
+use super::wire::{BROKEN_READ_MAX, reason};
+use super::{End, Line, Office, Pausing, READ_SIZE, Wire, leave};
 use crate::batches::Batch;
 use crate::dialogue::{Progress, Stop};
 use crate::ending::{Asked, Ending};
@@ -28,7 +29,7 @@ pub fn converse_in_text<F: Iterator<Item = Result<Batch, SourceError>>>(
     loop {
         way.established = false;
         let lost = match way.connect() {
-            Err(reason) => reason,
+            Err(end) => end.lost()?,
             Ok(mut wire) => {
                 way.say(&mut wire, work, watch)?;
                 let said = wire.read_to_end(office.reply_timeout);
@@ -40,7 +41,10 @@ pub fn converse_in_text<F: Iterator<Item = Result<Batch, SourceError>>>(
                         After::Done => return Ok(()),
                         After::Another | After::Pause(_) => continue,
                     },
-                    Err(reason) => work.lost(&reason).map(|()| reason)?,
+                    Err(end) => {
+                        let reason = end.lost()?;
+                        work.lost(&reason).map(|()| reason)?
+                    }
                 }
             }
         };
@@ -61,7 +65,7 @@ impl Line<'_> {
         while work.go_on(&mut out)? {
             wire.write(&mut out);
             watch(work.progress());
-            if wire.broken.is_some() || self.ending.is_asked() {
+            if wire.is_broken() || self.ending.is_asked() {
                 return Ok(());
             }
         }
@@ -84,21 +88,21 @@ impl Line<'_> {
 impl Wire {
     /// All that comes until the connection ends, in `time`. A connection that is cut behind a whole
     /// line has said it.
-    fn read_to_end(&mut self, time: Duration) -> Result<Vec<u8>, Lost> {
+    fn read_to_end(&mut self, time: Duration) -> Result<Vec<u8>, End> {
         let begin = Instant::now();
         let mut bytes = vec![0; READ_SIZE];
         let mut said = Vec::new();
         while said.len() <= LINE_SIZE_MAX {
-            let time = if self.broken.is_some() { BROKEN_READ_MAX } else { time };
+            let time = if self.is_broken() { BROKEN_READ_MAX } else { time };
             let left = time.saturating_sub(begin.elapsed());
             if left.is_zero() {
-                return Err(reason(&std::io::ErrorKind::WouldBlock.into()));
+                return Err(End::Lost(reason(&std::io::ErrorKind::WouldBlock.into())));
             }
-            match self.try_read(&mut bytes, Some(left)) {
+            match self.read_or_end(&mut bytes, Some(left)) {
                 Ok(0) => break,
                 Ok(size) => said.extend_from_slice(&bytes[..size]),
                 Err(_) if said.ends_with(b"\n") => break,
-                Err(error) => return Err(self.broken.take().unwrap_or_else(|| reason(&error))),
+                Err(end) => return Err(end),
             }
         }
         Ok(said)

@@ -104,11 +104,13 @@ struct Driver<'a, E> {
 impl<E: Exchange> Driver<'_, E> {
     fn send(&mut self, place: usize) -> Result<(), Fault> {
         let unsent = self.exchange.unsent(place);
-        if unsent.is_empty() {
-            return Ok(());
-        }
         let at = Instant::now();
-        match self.sockets.write(place, unsent) {
+        let written = if unsent.is_empty() {
+            self.sockets.flush(place).map(|()| 0)
+        } else {
+            self.sockets.write(place, unsent)
+        };
+        match written {
             Ok(0) => Ok(()),
             Ok(size) => {
                 self.exchange.sent(place, size, at);

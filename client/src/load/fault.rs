@@ -8,6 +8,8 @@ use std::time::Duration;
 use bolillero_protocol::message::opcode;
 use bolillero_protocol::tlv::HEADER_SIZE;
 
+use crate::connect::is_alert;
+
 /// The most of a packet's text that is shown, in characters.
 const SHOWN_MAX: usize = 300;
 /// The longest packet that is waited for only to be shown.
@@ -15,6 +17,9 @@ const WAITED_FOR_MAX: usize = 64 << 10;
 
 /// What "busy" means where the draw is not asked for.
 const NO_ROOM: &str = "the server has no room for more connections, see its --max-connections";
+
+/// What a fatal alert means where TLS is not spoken.
+const TLS: &str = "the server speaks TLS there: give --tls and --ca FILE";
 
 /// Why a load ends without a report.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +65,9 @@ impl Wrong {
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "expected {}, came {}", Shown(&self.expected), Shown(&self.came))?;
+        if is_alert(&self.came) {
+            return write!(f, "; {TLS}");
+        }
         let no_room = self.came.first().is_some_and(|&byte| byte == opcode::BUSY.to_be_bytes()[0]);
         let hint = if no_room { NO_ROOM } else { self.hint };
         if hint.is_empty() { Ok(()) } else { write!(f, "; {hint}") }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::connect::Records;
 use crate::load::latency::Percentiles;
 use crate::load::plan::Dialect;
 
@@ -23,6 +24,8 @@ pub(super) struct Report {
     pub(super) batches_per_second: f64,
     pub(super) megabytes_per_second: f64,
     pub(super) connections_per_second: Option<f64>,
+    /// Of TLS, where it was spoken, on all connections of the run.
+    pub(super) handshakes: Option<Handshakes>,
     pub(super) latency_us: Percentiles,
     /// Of this program, in those seconds.
     pub(super) client_cpu_seconds: f64,
@@ -31,6 +34,22 @@ pub(super) struct Report {
     /// From the last agency's ready to the last one's winners.
     pub(super) draw_seconds: Option<f64>,
     pub(super) winners: Option<u64>,
+}
+
+/// How many handshakes were held.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct Handshakes {
+    /// With certificates.
+    pub(super) full: u64,
+    /// With what an earlier one had left.
+    pub(super) resumed: u64,
+}
+
+impl Handshakes {
+    /// One more is done.
+    pub(super) fn note(&mut self, records: &Records) {
+        *(if records.is_resumed() { &mut self.resumed } else { &mut self.full }) += 1;
+    }
 }
 
 impl Report {
@@ -60,6 +79,9 @@ impl Report {
         line("speed", format!("{bets:.0} bets/s, {batches:.0} batches/s, {megabytes:.1} MB/s"))?;
         if let Some(connections) = self.connections_per_second {
             line("connections", format!("{connections:.0} /s"))?;
+        }
+        if let Some(Handshakes { full, resumed }) = self.handshakes {
+            line("handshakes", format!("{full} full, {resumed} resumed"))?;
         }
         let Percentiles { p50, p99, p999, max } = self.latency_us;
         let latency =

@@ -1,21 +1,28 @@
-//! Many sockets and one poll, none of which blocks. Knows no byte's meaning.
+//! Many sockets and one poll, none of which blocks, in plain text or under TLS. Knows no byte's
+//! meaning.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream as BlockingStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
+use bolillero_tls::explain::explain;
+use bolillero_tls::rustls;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::connect::Address;
+use super::report::Handshakes;
+use crate::config::Tls;
+use crate::connect::{Address, Distrust, Records};
 
-/// The longest time to connect.
+/// The longest time to connect, and that of a handshake before the load begins.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Bytes read at once.
 const READ_SIZE: usize = 64 << 10;
+/// The longest record of TLS that may have come in part before a read, in bytes.
+const RECORD_SIZE_MAX: usize = 18 << 10;
 /// Connections told as ready at once.
 const EVENTS_MAX: usize = 1024;
 /// How long to wait for the rest of a packet that is only to be shown.
@@ -28,13 +35,27 @@ pub(super) struct Sockets {
     events: Events,
     ready: Vec<Ready>,
     links: Vec<Option<Link>>,
+    /// What a read has brought: under TLS, what was said in it.
     buffer: Box<[u8]>,
+    tls: Option<Secure>,
+}
+
+/// What all connections have for their TLS.
+struct Secure {
+    tls: Tls,
+    /// Where they go, for a person.
+    server: String,
+    /// What was read and is not opened yet: empty before and after each read.
+    sealed: Box<[u8]>,
+    handshakes: Handshakes,
 }
 
 struct Link {
     stream: TcpStream,
     /// Whether the poll knows it.
     watched: bool,
+    /// Its session of TLS, if it is spoken.
+    records: Option<Box<Records>>,
 }
 
 /// A place where something has changed.
@@ -58,7 +79,7 @@ pub(super) enum Read<'a> {
 
 impl Sockets {
     /// No connection yet. The limit on open files is raised as far as it goes.
-    pub(super) fn new(server: &Address) -> anyhow::Result<Self> {
+    pub(super) fn new(server: &Address, tls: Option<&Tls>) -> anyhow::Result<Self> {
         let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
         // Where it cannot be raised, too many connections will tell.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -68,17 +89,31 @@ impl Sockets {
             events: Events::with_capacity(EVENTS_MAX),
             ready: Vec::with_capacity(EVENTS_MAX),
             links: Vec::new(),
-            buffer: vec![0; READ_SIZE].into_boxed_slice(),
+            buffer: vec![0; READ_SIZE + tls.map_or(0, |_| RECORD_SIZE_MAX)].into_boxed_slice(),
+            tls: tls.map(|tls| Secure {
+                tls: tls.clone(),
+                server: server.to_string(),
+                sealed: vec![0; READ_SIZE].into_boxed_slice(),
+                handshakes: Handshakes::default(),
+            }),
         })
     }
 
+    /// How many handshakes of TLS were held, if it is spoken.
+    pub(super) fn handshakes(&self) -> Option<Handshakes> {
+        self.tls.as_ref().map(|secure| secure.handshakes)
+    }
+
     /// Opens a connection at each of the first `places`, and waits until all are.
-    pub(super) fn connect_all(&mut self, places: usize) -> io::Result<()> {
+    pub(super) fn connect_all(&mut self, places: usize) -> anyhow::Result<()> {
         for place in 0..places {
             let stream = BlockingStream::connect_timeout(&self.address, CONNECT_MAX)?;
-            stream.set_nonblocking(true)?;
             stream.set_nodelay(true)?;
-            let mut link = Link { stream: TcpStream::from_std(stream), watched: false };
+            let secure = self.tls.as_mut();
+            let records = secure.map(|secure| secure.shake_hands(&stream)).transpose()?;
+            stream.set_nonblocking(true)?;
+            let stream = TcpStream::from_std(stream);
+            let mut link = Link { stream, watched: false, records: records.map(Box::new) };
             link.watch(&self.poll, place, Interest::READABLE | Interest::WRITABLE)?;
             self.put(place, link);
         }
@@ -91,38 +126,46 @@ impl Sockets {
             // While it is being connected it takes nothing, and says so like a full one.
             let stream = TcpStream::connect(self.address)?;
             stream.set_nodelay(true)?;
-            self.put(place, Link { stream, watched: false });
+            let records = self.tls.as_ref().map(|secure| Records::new(&secure.tls));
+            let records = records.transpose().map_err(io::Error::other)?.map(Box::new);
+            self.put(place, Link { stream, watched: false, records });
         }
         let link = self.links[place].as_mut().expect("it was opened");
-        let size = loop {
-            match link.stream.write(bytes) {
-                Ok(size) => break size,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break 0,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let size = match &mut link.records {
+            None => write(&mut link.stream, bytes)?,
+            Some(records) => write_sealed(&mut link.stream, records, bytes)?,
         };
         if !link.watched {
-            let all = size == bytes.len();
+            let all = size == bytes.len() && link.records.is_none();
             let writable = Interest::READABLE | Interest::WRITABLE;
             link.watch(&self.poll, place, if all { Interest::READABLE } else { writable })?;
         }
         Ok(size)
     }
 
-    /// Reads once.
+    /// Writes what was taken before, if it waits: TLS takes more than the socket does.
+    pub(super) fn flush(&mut self, place: usize) -> io::Result<()> {
+        match self.links.get_mut(place) {
+            Some(Some(Link { stream, records: Some(records), .. })) => {
+                write_sealed(stream, records, &[]).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads once; under TLS until something is said, or nothing more is there.
     pub(super) fn read(&mut self, place: usize) -> Read<'_> {
         let Some(Some(link)) = self.links.get_mut(place) else { return Read::Nothing };
-        loop {
-            return match link.stream.read(&mut self.buffer) {
-                Ok(0) => Read::Ended("the office closed it".to_owned()),
+        match (&mut self.tls, &mut link.records) {
+            (Some(secure), Some(records)) => {
+                secure.read(&mut link.stream, records, &mut self.buffer)
+            }
+            _ => match read(&mut link.stream, &mut self.buffer) {
                 Ok(size) => {
                     Read::Bytes { bytes: &self.buffer[..size], more: size == self.buffer.len() }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => Read::Nothing,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => Read::Ended(reason(&error)),
-            };
+                Err(unread) => unread,
+            },
         }
     }
 
@@ -175,6 +218,113 @@ impl Link {
     fn watch(&mut self, poll: &Poll, place: usize, interest: Interest) -> io::Result<()> {
         self.watched = true;
         poll.registry().register(&mut self.stream, Token(place), interest)
+    }
+}
+
+impl Secure {
+    /// Holds a handshake on a connection that blocks.
+    fn shake_hands(&mut self, mut stream: &BlockingStream) -> anyhow::Result<Records> {
+        let (begin, mut records) = (Instant::now(), Records::new(&self.tls)?);
+        loop {
+            records.flush(&mut stream)?;
+            if !records.is_handshaking() {
+                self.handshakes.note(&records);
+                return Ok(records);
+            }
+            let left = CONNECT_MAX.saturating_sub(begin.elapsed());
+            ensure!(!left.is_zero(), "no TLS handshake in time: does the server speak TLS there?");
+            stream.set_read_timeout(Some(left))?;
+            let size = match stream.read(&mut self.sealed) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                size => size?,
+            };
+            ensure!(size > 0, "the connection ended in the TLS handshake");
+            let said = records.open(&mut &self.sealed[..size], &mut [0]);
+            let said = said.map_err(|error| anyhow!(self.explain(&error, &records)))?;
+            ensure!(said == 0, "the server speaks first. Is what listens there a central office?");
+        }
+    }
+
+    fn read<'a>(
+        &mut self,
+        stream: &mut TcpStream,
+        records: &mut Records,
+        buffer: &'a mut [u8],
+    ) -> Read<'a> {
+        loop {
+            let size = match read(stream, &mut self.sealed) {
+                Ok(size) => size,
+                Err(Read::Ended(_)) if records.is_handshaking() => {
+                    return Read::Ended("it was closed in the TLS handshake".to_owned());
+                }
+                Err(unread) => return unread,
+            };
+            let (all, was_handshaking) = (size == self.sealed.len(), records.is_handshaking());
+            // The buffer has room for all that these bytes can hold.
+            let said = match records.open(&mut &self.sealed[..size], buffer) {
+                Ok(said) => said,
+                Err(error) => {
+                    // The server is told what was wrong, if it still listens.
+                    let _ = records.flush(stream);
+                    return Read::Ended(self.explain(&error, records));
+                }
+            };
+            if was_handshaking && !records.is_handshaking() {
+                self.handshakes.note(records);
+            }
+            if said > 0 {
+                return Read::Bytes { bytes: &buffer[..said], more: all || records.is_closed() };
+            }
+            if !all && !records.is_closed() {
+                return Read::Nothing;
+            }
+        }
+    }
+
+    fn explain(&self, error: &rustls::Error, records: &Records) -> String {
+        Distrust::of(error, &self.server, &self.tls, records)
+            .map_or_else(|| format!("TLS: {}", explain(error)), |distrust| distrust.to_string())
+    }
+}
+
+/// Writes once; says how many bytes were taken.
+fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match stream.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Seals and writes until the socket takes no more; says how many bytes were sealed. In a handshake
+/// none are.
+fn write_sealed(stream: &mut TcpStream, records: &mut Records, bytes: &[u8]) -> io::Result<usize> {
+    let mut sealed = 0;
+    loop {
+        match records.flush(stream) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(sealed),
+            flushed => flushed?,
+        }
+        if sealed == bytes.len() || records.is_handshaking() {
+            return Ok(sealed);
+        }
+        sealed += records.seal(&bytes[sealed..]);
+    }
+}
+
+/// Reads once: how many bytes, at least one, or that there are none.
+fn read(stream: &mut TcpStream, bytes: &mut [u8]) -> Result<usize, Read<'static>> {
+    loop {
+        return match stream.read(bytes) {
+            Ok(0) => Err(Read::Ended("the office closed it".to_owned())),
+            Ok(size) => Ok(size),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Read::Nothing),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => Err(Read::Ended(reason(&error))),
+        };
     }
 }
 

@@ -20,17 +20,15 @@ const SERVER: [(&str, &str); 3] = [
     ("--log-level", "else CLI_LOG_LEVEL, or log.level in the file [default: INFO]"),
     ("--config", "[default: client/config.yaml, if it is there]"),
 ];
-const CLIENT: [(&str, &str); 7] = [
-    ("--id", "1 to 65535; else CLI_ID [default: none, it is needed]"),
-    SERVER[0],
-    SERVER[1],
-    SERVER[2],
-    ("--connect-timeout", "[default: 2m]"),
-    ("--reply-timeout", "[default: 30s]"),
-    ("--peer-timeout", "[default: 30s]"),
+const TLS: [(&str, &str); 5] = [
+    ("--tls", "needs --ca"),
+    ("--ca", "none is built in [default: none]"),
+    ("--cert", "needs --key [default: none]"),
+    ("--key", "[default: none]"),
+    ("--server-name", "[default: the server's host]"),
 ];
-
-const FILE_SERVER: [(&str, &str); 3] = [
+const ID: (&str, &str) = ("--id", "1 to 65535; else CLI_ID [default: none, it is needed]");
+const TIMEOUTS: [(&str, &str); 3] = [
     ("--connect-timeout", "[default: 2m]"),
     ("--reply-timeout", "[default: 30s]"),
     ("--peer-timeout", "[default: 30s]"),
@@ -118,13 +116,15 @@ fn help_names_every_option_with_its_default() {
         let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
         let output = finish(program(&words));
         assert!(output.status.success(), "{output:?}");
-        let expected: Vec<_> = match *command {
-            "agency" | "bet" | "echo" => CLIENT.iter().chain(*own).collect(),
-            "probe" => own.iter().chain(&SERVER).collect(),
-            "files ls" => FILE_SERVER.iter().chain(*own).collect(),
-            "files get" | "files cat" => FILE_SERVER.iter().chain(*own).chain(&SLICES).collect(),
-            _ => own.iter().collect(),
+        let groups: &[&[(&str, &str)]] = match *command {
+            "agency" | "bet" | "echo" => &[&[ID], &SERVER, &TLS, &TIMEOUTS, own],
+            "probe" => &[own, &SERVER, &TLS],
+            "files ls" => &[&TIMEOUTS, &TLS, own],
+            "files get" | "files cat" => &[&TIMEOUTS, &TLS, own, &SLICES],
+            "load" => &[own, &TLS],
+            _ => &[own],
         };
+        let expected = groups.concat();
         let help = stdout(&output);
         let mut options: Vec<String> = Vec::new();
         for line in help.lines().map(str::trim).filter(|line| !line.is_empty()) {
