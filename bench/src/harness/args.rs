@@ -8,6 +8,7 @@ use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
 use super::rows::{FILES, ROW_NAMES};
+use super::tls::Certificates;
 
 /// Measures bolillero-server beside small reference servers, in turns on the same disk.
 ///
@@ -45,6 +46,7 @@ pub(crate) struct Bench {
     pub(crate) reference: PathBuf,
     pub(crate) out: PathBuf,
     pub(crate) data: PathBuf,
+    pub(crate) certificates: Certificates,
     pub(crate) quick: bool,
     pub(crate) rounds: u32,
     rows: Vec<String>,
@@ -72,6 +74,7 @@ impl Bench {
             client: program(&bin_dir, "bolillero")?,
             reference: program(&bin_dir, "reference")?,
             data: out.join("data"),
+            certificates: Certificates::make(&out.join("tls"))?,
             out,
             quick: args.quick,
             rounds: if args.quick { 1 } else { args.rounds },

@@ -70,6 +70,7 @@ mod tests {
             reference: "pipe",
             scale: Some(Grows::Agencies),
             servers: servers.iter().map(|(name, throughput)| server(name, *throughput)).collect(),
+            tls: Vec::new(),
             notes: Vec::new(),
         }
     }

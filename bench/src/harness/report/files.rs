@@ -1,18 +1,19 @@
 //! The section of the files. Measures nothing.
 
-use super::super::files::{FilesFigure, FilesReport};
+use super::super::figure::Figure;
+use super::super::files::FilesReport;
 use super::super::marks;
 use super::sections::{MIB, told};
 use super::table::Section;
 use super::{significant, with_unit};
 
-pub(super) fn section(report: &FilesReport) -> Section {
+pub(super) fn section(title: &str, report: &FilesReport) -> Section {
     let FilesReport { file_bytes, slice_bytes, window, .. } = report;
     let mut heads = vec!["what", "server", "a second", "min", "max", "ratio"];
     heads.extend(["mark (must / good / superb)", "CPU s/GB, s/M", "CPU ratio", "client busy"]);
     heads.extend(["RSS MiB", "mark (must / good / superb)"]);
     Section {
-        title: "files".to_owned(),
+        title: title.to_owned(),
         lines: vec![
             format!(
                 "A file of {} MiB in memory. Slices: {} MiB each, {window} in flight on one \
@@ -31,7 +32,7 @@ pub(super) fn section(report: &FilesReport) -> Section {
     }
 }
 
-fn cells(figure: &FilesFigure) -> Vec<String> {
+fn cells(figure: &Figure) -> Vec<String> {
     let speed = |figure: f64, unit: &str| format!("{}{unit}", with_unit(figure));
     // The worst of the rounds counts.
     let memory = figure.memory_max_bytes.max / MIB;
