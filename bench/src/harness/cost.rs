@@ -5,6 +5,9 @@ use serde::Serialize;
 
 use super::stats::Spread;
 
+/// What the reference spends on TLS is told from noise where it is more than this share of all else.
+const TOLD_SHARE_MIN: f64 = 0.1;
+
 /// What one server did, round by round.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Series {
@@ -25,6 +28,8 @@ pub(crate) struct TlsCost {
     /// Processor time that TLS adds to the server, for the same amount of work. Medians.
     pub(crate) added_seconds: f64,
     pub(crate) reference_added_seconds: f64,
+    /// The one by the other. Nothing where the reference's is too little to be told from noise.
+    pub(crate) added_ratio: Option<f64>,
 }
 
 impl TlsCost {
@@ -34,21 +39,18 @@ impl TlsCost {
         let reference_keeps = shares(reference);
         let kept =
             ours_keeps.iter().zip(&reference_keeps).map(|(ours, reference)| ours / reference);
+        let (ours_added, reference_added) = (added(ours), added(reference));
+        let base = spread(reference[0].cpu_seconds.iter().copied()).median;
+        let is_told = reference_added > base * TOLD_SHARE_MIN;
         Self {
             server,
             kept: spread(kept),
             ours: spread(ours_keeps.iter().copied()),
             reference: spread(reference_keeps.iter().copied()),
-            added_seconds: added(ours),
-            reference_added_seconds: added(reference),
+            added_seconds: ours_added,
+            reference_added_seconds: reference_added,
+            added_ratio: is_told.then(|| ours_added / reference_added),
         }
-    }
-
-    /// What TLS adds to ours, of what it adds to the reference. Nothing where that cannot be told from
-    /// noise.
-    pub(crate) fn added_ratio(&self) -> Option<f64> {
-        let added = self.reference_added_seconds;
-        (added > 0.0).then(|| self.added_seconds / added)
     }
 }
 
@@ -82,13 +84,13 @@ mod tests {
         assert_eq!((cost.ours.min, cost.ours.max), (0.8, 0.8));
         assert_eq!((cost.kept.min, cost.kept.max), (1.6, 1.6));
         assert_eq!((cost.added_seconds, cost.reference_added_seconds), (0.5, 2.0));
-        assert_eq!(cost.added_ratio(), Some(0.25));
+        assert_eq!(cost.added_ratio, Some(0.25));
     }
 
     #[test]
     fn what_costs_nothing_has_no_ratio() {
         let plain = series([1.0; 3], [1.0; 3]);
         let cost = TlsCost::new("ours".to_owned(), [&plain, &plain], [&plain, &plain]);
-        assert_eq!((cost.kept.median, cost.added_ratio()), (1.0, None));
+        assert_eq!((cost.kept.median, cost.added_ratio), (1.0, None));
     }
 }

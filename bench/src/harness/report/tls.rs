@@ -71,7 +71,7 @@ fn cells_beside(figure: &Figure) -> Vec<String> {
 }
 
 fn cells(cost: &TlsCost) -> Vec<String> {
-    let added = cost.added_ratio();
+    let added = cost.added_ratio;
     vec![
         cost.server.clone(),
         format!("{:.2}", cost.ours.median),
