@@ -45,7 +45,7 @@ impl Sample {
     /// Of a run that does so much, and what its costs are told for.
     pub(crate) fn of(
         running: &Running,
-        (amount, told_for): (usize, f64),
+        (amount, told_for): (u64, f64),
         run: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let pid = running.process.id();

@@ -24,9 +24,9 @@ use super::side::{SECURED, Side, Subject};
 use super::tls::Secure;
 
 /// Clients at once, each a thread, and threads of the bare loop.
-pub(crate) const CLIENTS: usize = 2;
+pub(crate) const CLIENTS: u64 = 2;
 /// Of all clients, in one run.
-const CONNECTIONS: [(Begin, usize); 2] = [(Begin::Full, 6_000), (Begin::Resumed, 12_000)];
+const CONNECTIONS: [(Begin, u64); 2] = [(Begin::Full, 6_000), (Begin::Resumed, 12_000)];
 /// Opcode 5 of agency 1 and its acknowledgement: as long as the question and its answer.
 const READY: &[u8] = b"\x05\x00\x00\x00\x021#";
 const ACK: &[u8] = b"\x02\x00\x00\x00\x00";
@@ -45,10 +45,11 @@ pub(crate) enum Begin {
 pub(crate) fn measure(bench: &Bench, disk: &mut Disk) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (begin, connections) in CONNECTIONS {
+        let connections = bench.amount(connections);
         let work = begin.name().to_owned();
         let subject = Subject { work, reference: Reference::Accept, unit: "/s" };
         let samples = in_turns(bench.rounds, SECURED.len(), |turn| {
-            network::settle(connections as u64);
+            network::settle(connections);
             let (side, work) = (SECURED[turn], &subject.work);
             let name = side.name(subject.reference);
             let sample = run(bench, disk, side, begin, connections);
@@ -67,7 +68,7 @@ fn run(
     disk: &mut Disk,
     side: Side,
     begin: Begin,
-    connections: usize,
+    connections: u64,
 ) -> anyhow::Result<Sample> {
     let running = start(bench, disk, side)?;
     let (question, answer) = if side.is_ours() { (QUESTION, BUSY) } else { (READY, ACK) };

@@ -19,11 +19,11 @@ use super::side::{BOTH, Side, Subject};
 use super::{idle, progress};
 
 /// Guests, and how often each speaker speaks: at most as often as may be said at once.
-const ROOMS: [(usize, usize); 2] = [(3, 9_500), (300, 700)];
+const ROOMS: [(usize, u64); 2] = [(3, 9_500), (300, 700)];
 /// Guests who speak, the first to come; all read.
 pub(crate) const SPEAKERS: usize = 3;
 /// Messages of a speaker on their way, that not everybody has.
-pub(crate) const WINDOW: usize = 64;
+pub(crate) const WINDOW: u64 = 64;
 /// What a guest may say at once, and what may wait for one: nobody is held up by either.
 const BURST: &str = "10000";
 const QUEUE: &str = "65536";
@@ -41,7 +41,7 @@ pub(crate) struct RoomReport {
 pub(crate) fn measure(bench: &Bench, disk: &mut Disk) -> anyhow::Result<Vec<RoomReport>> {
     idle::raise_descriptors()?;
     let rooms = ROOMS.map(|(guests, messages)| {
-        let work = format!("{guests} guests");
+        let (work, messages) = (format!("{guests} guests"), bench.amount(messages));
         let samples = in_turns(bench.rounds, BOTH.len(), |turn| {
             let side = BOTH[turn];
             let sample = run(bench, disk, side, guests, messages);
@@ -67,12 +67,12 @@ fn run(
     disk: &mut Disk,
     side: Side,
     n_guests: usize,
-    messages: usize,
+    messages: u64,
 ) -> anyhow::Result<Sample> {
     let running = start(bench, disk, side, n_guests)?;
     let speakers = SPEAKERS.min(n_guests);
     let mut guests = Guests::enter(bench, &running.address, side.channel(), n_guests, speakers)?;
-    let delivered = speakers * messages * (n_guests - 1);
+    let delivered = messages * (speakers * (n_guests - 1)) as u64;
     let sample = Sample::of(&running, (delivered, MILLION), || guests.talk(messages, WINDOW))?;
     drop(guests);
     if side.is_ours() {

@@ -206,8 +206,8 @@ pub(crate) fn timed(bench: &Bench) -> Vec<Row> {
         rows.push(batches(agencies, window, bets, reference));
     }
     rows.push(per_request());
-    rows.push(under_tls(batches(5, 1, 1_000_000, Reference::Group)));
-    rows.push(under_tls(batches(5, 16, 4_000_000, Reference::Pipe)));
+    rows.push(under_tls(batches(5, 1, bench.amount(1_000_000), Reference::Group)));
+    rows.push(under_tls(batches(5, 16, bench.amount(4_000_000), Reference::Pipe)));
     rows.push(under_tls(per_request()));
     for row in &mut rows {
         row.rounds = bench.rounds;

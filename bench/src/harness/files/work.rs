@@ -112,7 +112,7 @@ fn measure_fetch(
     }
     let socket = &mut *connect()?;
     let size = replies.count() * SLICE_BYTES;
-    Sample::of(running, (size, GIGABYTE), || fetch(socket, replies, Check::Spots))
+    Sample::of(running, (size as u64, GIGABYTE), || fetch(socket, replies, Check::Spots))
 }
 
 /// Every reply is short, and compared whole.
@@ -120,5 +120,5 @@ fn measure_asking(running: &Running, content: &Content, clients: usize) -> anyho
     let askers = Askers::connect(&running.address, clients)?;
     let (request, reply) = content.size_asked();
     let count = if clients == 1 { REPLIES_ALONE } else { REPLIES_TOGETHER };
-    Sample::of(running, (count, MILLION), || askers.ask(count, &request, &reply))
+    Sample::of(running, (count as u64, MILLION), || askers.ask(count, &request, &reply))
 }

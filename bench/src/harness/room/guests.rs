@@ -38,7 +38,7 @@ struct Guest {
     /// The beginning of a line.
     rest: Vec<u8>,
     /// How many messages it has heard of each speaker.
-    heard: Vec<usize>,
+    heard: Vec<u64>,
 }
 
 enum Wire {
@@ -51,8 +51,8 @@ enum Wire {
 struct Speaker {
     /// What stands before a message's number.
     head: String,
-    said: usize,
-    delivered: usize,
+    said: u64,
+    delivered: u64,
 }
 
 impl Guests {
@@ -83,9 +83,9 @@ impl Guests {
 
     /// Has every speaker speak so often, with at most `window` messages of its own on their way, and
     /// waits until everyone has heard everything.
-    pub(super) fn talk(&mut self, messages: usize, window: usize) -> anyhow::Result<()> {
+    pub(super) fn talk(&mut self, messages: u64, window: u64) -> anyhow::Result<()> {
         let mut events = Events::with_capacity(self.guests.len());
-        let others = self.guests.len() - 1;
+        let others = self.guests.len() as u64 - 1;
         loop {
             for (index, speaker) in self.speakers.iter_mut().enumerate() {
                 let may_say = (speaker.delivered / others + window).min(messages);
@@ -175,7 +175,7 @@ impl Guest {
 fn count(
     line: &[u8],
     guest: usize,
-    heard: &mut [usize],
+    heard: &mut [u64],
     speakers: &mut [Speaker],
 ) -> anyhow::Result<()> {
     let text = || String::from_utf8_lossy(line).into_owned();
@@ -184,7 +184,7 @@ fn count(
     ensure!(index != guest, "{:?} is its own", text());
     let behind = &line[speakers[index].head.len()..];
     let number = behind.get(..DIGITS).and_then(|digits| std::str::from_utf8(digits).ok());
-    let number: Option<usize> = number.and_then(|digits| digits.parse().ok());
+    let number: Option<u64> = number.and_then(|digits| digits.parse().ok());
     let sound = number == Some(heard[index]) && behind[DIGITS..] == *TAIL.as_bytes();
     ensure!(sound, "{:?} is not message {} of that speaker", text(), heard[index]);
     heard[index] += 1;
@@ -199,7 +199,7 @@ impl Speaker {
     }
 
     /// One object, as the room passes it on.
-    fn message(&self, number: usize) -> String {
+    fn message(&self, number: u64) -> String {
         format!("{}{number:0DIGITS$}{TAIL}", self.head)
     }
 }
