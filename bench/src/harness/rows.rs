@@ -205,10 +205,10 @@ pub(crate) fn timed(bench: &Bench) -> Vec<Row> {
         let bets = if bench.quick { bets_quick } else { bets };
         rows.push(batches(agencies, window, bets, reference));
     }
-    rows.push(per_request());
-    rows.push(under_tls(batches(5, 1, bench.amount(1_000_000), Reference::Group)));
-    rows.push(under_tls(batches(5, 16, bench.amount(4_000_000), Reference::Pipe)));
-    rows.push(under_tls(per_request()));
+    rows.push(per_request(100_000));
+    rows.push(under_tls(&batches(5, 1, bench.amount(1_000_000), Reference::Group)));
+    rows.push(under_tls(&batches(5, 16, bench.amount(4_000_000), Reference::Pipe)));
+    rows.push(under_tls(&per_request(bench.amount(40_000))));
     for row in &mut rows {
         row.rounds = bench.rounds;
         // TLS asks the kernel for nothing more.
@@ -241,11 +241,11 @@ fn batches(agencies: u32, window: u32, bets: u64, reference: Reference) -> Row {
 
 /// As deployed clients do: a connection for each request. They are fewer than half of the local ports:
 /// with more, the search for a free one would be measured, and the kernel would forget them too slowly.
-fn per_request() -> Row {
+fn per_request(bets: u64) -> Row {
     let work = Work {
         agencies: 50,
         window: 1,
-        bets: 100_000,
+        bets,
         batch_bytes: SMALL_BATCH_BYTES,
         connection_per_request: true,
     };
@@ -259,14 +259,14 @@ fn per_request() -> Row {
 }
 
 /// A row's reference and ours, each with and without TLS, side by side: their ratios are of one time.
-fn under_tls(row: Row) -> Row {
+fn under_tls(row: &Row) -> Row {
     let dialect = if row.work.connection_per_request { Dialect::Base } else { Dialect::Session };
     let mut servers = vec![Server::Reference(row.reference, Channel::Plain)];
     let drivers = [Driver::Pool, Driver::Events];
     servers.extend(drivers.map(|driver| Server::Ours(driver, dialect, Channel::Plain)));
     let servers =
         servers.into_iter().flat_map(|server| Channel::BOTH.map(|channel| server.over(channel)));
-    Row { name: format!("{}-tls", row.name), servers: servers.collect(), ..row }
+    Row { name: format!("{}-tls", row.name), servers: servers.collect(), ..row.clone() }
 }
 
 /// How it goes with more agencies, and with more bets.
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn under_tls_everyone_takes_part_twice() {
-        let row = under_tls(batches(5, 1, 1, Reference::Group));
+        let row = under_tls(&batches(5, 1, 1, Reference::Group));
         let names: Vec<String> = row.servers.iter().map(|server| server.name()).collect();
         assert_eq!(row.name, "5x1-tls");
         assert_eq!(names[..4], ["group", "group TLS", "ours pool", "ours pool TLS"]);
