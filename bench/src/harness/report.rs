@@ -2,6 +2,7 @@
 
 mod figures;
 mod sections;
+mod beside;
 mod files;
 mod tls;
 mod room;

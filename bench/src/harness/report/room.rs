@@ -1,8 +1,8 @@
 //! The section of the room. Measures nothing.
 
 use super::super::room::{RoomReport, SPEAKERS, WINDOW};
+use super::beside::beside;
 use super::table::Section;
-use super::tls::beside;
 
 pub(super) fn title(room: &RoomReport) -> String {
     format!("room of {} guests", room.guests)
@@ -21,6 +21,6 @@ pub(super) fn section(room: &RoomReport) -> Section {
              passes lines on, and reads nothing in them."
                 .to_owned(),
         ],
-        ..beside("room", &room.figures)
+        ..beside("room", "CPU s/M", &room.figures)
     }
 }

@@ -4,8 +4,9 @@ use super::super::cost::TlsCost;
 use super::super::figure::Figure;
 use super::super::handshakes::CLIENTS;
 use super::super::marks;
-use super::figures::{significant, with_unit};
-use super::sections::{MIB, told};
+use super::beside::beside;
+use super::sections::told;
+use super::significant;
 use super::table::Section;
 
 /// What it costs in a row. `work` is what processor time is told for.
@@ -43,31 +44,8 @@ pub(super) fn handshakes(figures: &[Figure]) -> Option<Section> {
              {CLIENTS} clients at once, each a thread; the reference accepts in as many threads. \
              TLS 1.3; resumed: by a ticket of the connection before."
         )],
-        ..beside("begin", figures)
+        ..beside("begin", "CPU s/M", figures)
     })
-}
-
-/// A table of figures beside their reference.
-pub(super) fn beside(work: &'static str, figures: &[Figure]) -> Section {
-    let mut heads = vec![work, "server", "a second", "min", "max", "ratio"];
-    heads.extend(["mark (must / good / superb)", "CPU s/M", "CPU ratio", "client busy", "RSS MiB"]);
-    Section { heads, rows: figures.iter().map(cells_beside).collect(), ..Section::default() }
-}
-
-fn cells_beside(figure: &Figure) -> Vec<String> {
-    vec![
-        figure.work.clone(),
-        figure.server.clone(),
-        with_unit(figure.per_second.median),
-        with_unit(figure.per_second.min),
-        with_unit(figure.per_second.max),
-        format!("{:.2}", figure.ratio.median),
-        told(figure.marks, figure.ratio.median),
-        significant(figure.cpu_seconds),
-        format!("{:.2}", figure.cpu_ratio),
-        format!("{:.2}", figure.client_busy),
-        significant(figure.memory_max_bytes.max / MIB),
-    ]
 }
 
 fn cells(cost: &TlsCost) -> Vec<String> {
