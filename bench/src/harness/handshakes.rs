@@ -23,8 +23,9 @@ use super::run::{self, Running};
 use super::side::{SECURED, Side, Subject};
 use super::tls::Secure;
 
-/// Clients at once, each a thread, and threads of the bare loop.
-pub(crate) const CLIENTS: u64 = 2;
+/// Clients at once, each a thread, as many as the bare loop has: they keep the processors busy, so
+/// that what is measured is what a connection costs, not who waits for whom.
+pub(crate) const CLIENTS: u64 = 8;
 /// Of all clients, in one run.
 const CONNECTIONS: [(Begin, u64); 2] = [(Begin::Full, 6_000), (Begin::Resumed, 12_000)];
 /// Opcode 5 of agency 1 and its acknowledgement: as long as the question and its answer.
@@ -47,7 +48,7 @@ pub(crate) fn measure(bench: &Bench, disk: &mut Disk) -> anyhow::Result<Vec<Figu
     for (begin, connections) in CONNECTIONS {
         let connections = bench.amount(connections);
         let work = begin.name().to_owned();
-        let subject = Subject { work, reference: Reference::Accept, unit: "/s" };
+        let subject = Subject { work, reference: Reference::Accepts, unit: "/s" };
         let samples = in_turns(bench.rounds, SECURED.len(), |turn| {
             network::settle(connections);
             let (side, work) = (SECURED[turn], &subject.work);
@@ -103,9 +104,8 @@ fn start(bench: &Bench, disk: &mut Disk, side: Side) -> anyhow::Result<Running> 
     let (directory, _) = disk.settle()?;
     match side {
         Side::Reference(channel) => {
-            let kind = (Reference::Accept, channel);
-            let threads = CLIENTS.to_string();
-            run::start_reference(bench, kind, &directory.join("none"), &["--threads", &threads])
+            let kind = (Reference::Accepts, channel);
+            run::start_reference(bench, kind, &directory.join("none"))
         }
         Side::Ours(driver, channel) => {
             let mut command = run::serve(bench, &directory);

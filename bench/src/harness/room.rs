@@ -87,7 +87,7 @@ fn start(bench: &Bench, disk: &mut Disk, side: Side, guests: usize) -> anyhow::R
     match side {
         Side::Reference(channel) => {
             let kind = (Reference::Room, channel);
-            run::start_reference(bench, kind, &directory.join("none"), &[])
+            run::start_reference(bench, kind, &directory.join("none"))
         }
         Side::Ours(driver, channel) => {
             let mut command = run::serve(bench, &directory);

@@ -106,7 +106,7 @@ pub(crate) fn start(
 ) -> anyhow::Result<Running> {
     match server {
         Server::Reference(kind, channel) => {
-            start_reference(bench, (kind, channel), &reference_file(directory), &[])
+            start_reference(bench, (kind, channel), &reference_file(directory))
         }
         Server::Ours(driver, _, channel) => {
             let mut command = serve(bench, directory);
@@ -122,10 +122,9 @@ pub(crate) fn start_reference(
     bench: &Bench,
     (kind, channel): (Reference, Channel),
     file: &Path,
-    options: &[&str],
 ) -> anyhow::Result<Running> {
     let mut command = Command::new(&bench.reference);
-    command.args([kind.name(), "--listen", "127.0.0.1:0", "--file"]).arg(file).args(options);
+    command.args([kind.name(), "--listen", "127.0.0.1:0", "--file"]).arg(file);
     add_tls(bench, channel, &mut command);
     listen(command, Ending::Kill, "listening on ")
 }

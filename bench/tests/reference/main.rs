@@ -41,13 +41,15 @@ fn every_packet_is_acknowledged_once_however_the_stream_is_cut() {
 
 #[test]
 fn every_connection_of_accept_is_answered_once() {
-    let reference = Reference::start("accept");
-    for index in 0..N_BATCHES {
-        let mut socket = reference.connect();
-        for piece in packet(3, &body(1, index)).chunks(7 + index) {
-            socket.write_all(piece).unwrap();
+    for kind in ["accept", "accepts"] {
+        let reference = Reference::start(kind);
+        for index in 0..N_BATCHES {
+            let mut socket = reference.connect();
+            for piece in packet(3, &body(1, index)).chunks(7 + index) {
+                socket.write_all(piece).unwrap();
+            }
+            assert_eq!(read_to_end(socket), ACK);
         }
-        assert_eq!(read_to_end(socket), ACK);
     }
 }
 

@@ -17,7 +17,7 @@ fn every_line_reaches_all_others_once_and_in_order() {
 
 #[test]
 fn every_line_reaches_all_others_under_tls() {
-    let secured = Secured::start("room", &[]);
+    let secured = Secured::start("room");
     let guests = (0..N_GUESTS).map(|_| secured.connect()).collect();
     talk(guests);
 }

@@ -27,7 +27,7 @@ pub(crate) struct Secured {
 }
 
 impl Secured {
-    pub(crate) fn start(kind: &str, options: &[&str]) -> Secured {
+    pub(crate) fn start(kind: &str) -> Secured {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("batches"), if kind == "stream" { FILE } else { b"" })
             .unwrap();
@@ -36,7 +36,6 @@ impl Secured {
         let client = client::load(&ClientFiles { ca, identity: None }).unwrap();
         let mut all = vec![OsStr::new("--tls-cert"), cert.as_ref()];
         all.extend([OsStr::new("--tls-key"), key.as_ref()]);
-        all.extend(options.iter().map(OsStr::new));
         Secured { reference: Reference::start_in(folder, kind, &all), client }
     }
 
@@ -59,7 +58,7 @@ fn issue(ca: &Path, cert: &Path, key: &Path) {
 #[test]
 fn every_packet_is_acknowledged_once_however_the_stream_is_cut() {
     for kind in ["null", "append", "sync-each", "group", "pipe"] {
-        let secured = Secured::start(kind, &[]);
+        let secured = Secured::start(kind);
         thread::scope(|scope| {
             for agency in 1..=N_AGENCIES {
                 let stream = secured.connect();
@@ -74,8 +73,8 @@ fn every_packet_is_acknowledged_once_however_the_stream_is_cut() {
 
 #[test]
 fn every_connection_of_accept_is_answered_once() {
-    for threads in ["1", "3"] {
-        let secured = Secured::start("accept", &["--threads", threads]);
+    for kind in ["accept", "accepts"] {
+        let secured = Secured::start(kind);
         for index in 0..N_BATCHES {
             let mut stream = secured.connect();
             stream.write_all(&packet(3, &body(1, index))).unwrap();
@@ -86,7 +85,7 @@ fn every_connection_of_accept_is_answered_once() {
 
 #[test]
 fn the_file_is_sent_whole_to_whoever_says_anything() {
-    let secured = Secured::start("stream", &[]);
+    let secured = Secured::start("stream");
     for word in ["x", "all\r\n"] {
         let mut stream = secured.connect();
         stream.write_all(word.as_bytes()).unwrap();
@@ -97,7 +96,7 @@ fn the_file_is_sent_whole_to_whoever_says_anything() {
 #[test]
 fn who_speaks_no_tls_is_not_answered() {
     for kind in ["group", "accept", "stream", "room"] {
-        let secured = Secured::start(kind, &[]);
+        let secured = Secured::start(kind);
         let mut socket = secured.reference.connect();
         socket.write_all(&packet(5, "1#")).unwrap();
         let mut answer = Vec::new();

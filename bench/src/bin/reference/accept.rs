@@ -39,3 +39,6 @@ fn serve(stream: &mut dyn Stream, buffer: &mut [u8]) -> io::Result<()> {
     };
     stream.write_all(answer)
 }
+
+/// Of accepts: enough for clients and handshakes to keep some processors busy.
+pub(crate) const THREADS: usize = 8;

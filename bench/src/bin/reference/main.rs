@@ -42,7 +42,7 @@ struct Args {
     /// Where to listen, HOST:PORT; port 0 takes a free one, which the first line on stdout names
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Where batches are appended; null and accept leave it alone, stream sends it, reply and
+    /// Where batches are appended; null, accept, accepts and room leave it alone, stream sends it, reply and
     /// replies tell its size
     #[arg(long, value_name = "PATH")]
     file: PathBuf,
@@ -52,9 +52,6 @@ struct Args {
     /// The certificate's private key
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// How many connections accept serves at a time, each by a thread
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    threads: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -69,8 +66,10 @@ enum Kind {
     Group,
     /// Event loop that goes on reading while a second thread writes, syncs and answers
     Pipe,
-    /// One packet per connection; validates and stores nothing
+    /// One packet per connection, one connection after the other; validates and stores nothing
     Accept,
+    /// As accept, by eight threads
+    Accepts,
     /// One connection after the other; sends the file to whoever says anything
     Stream,
     /// One connection after the other; answers every line with the file's size, found out once
@@ -102,7 +101,8 @@ fn run(args: &Args, listener: TcpListener) -> anyhow::Result<()> {
         Kind::SyncEach => sync_each::run(clients(listener)?, file()?)?,
         Kind::Group => group::run(clients(listener)?, file()?)?,
         Kind::Pipe => pipe::run(clients(listener)?, file()?)?,
-        Kind::Accept => accept::run(&listener, tls.as_ref(), args.threads)?,
+        Kind::Accept => accept::run(&listener, tls.as_ref(), 1)?,
+        Kind::Accepts => accept::run(&listener, tls.as_ref(), accept::THREADS)?,
         Kind::Stream => stream::run(&listener, tls.as_ref(), open_to_read(&args.file)?)?,
         Kind::Reply => reply::run(&listener, &size_of(&args.file)?)?,
         Kind::Replies => replies::run(listener, &size_of(&args.file)?)?,

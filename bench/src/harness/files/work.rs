@@ -90,7 +90,7 @@ impl Work {
 fn start(bench: &Bench, work: Work, side: Side, content: &Content) -> anyhow::Result<Running> {
     match side {
         Side::Reference(channel) => {
-            run::start_reference(bench, (work.reference(), channel), &content.path, &[])
+            run::start_reference(bench, (work.reference(), channel), &content.path)
         }
         Side::Ours(driver, channel) => {
             let mut command = run::ours(bench, &content.directory, "files");

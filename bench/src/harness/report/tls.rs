@@ -41,7 +41,7 @@ pub(super) fn handshakes(figures: &[Figure]) -> Option<Section> {
         title: "handshakes".to_owned(),
         lines: vec![format!(
             "A connection: connect, handshake, a question of 7 bytes, an answer of 5, close. \
-             {CLIENTS} clients at once, each a thread; the reference accepts in as many threads. \
+             {CLIENTS} clients at once, each a thread; the reference accepts in as many. \
              TLS 1.3; resumed: by a ticket of the connection before."
         )],
         ..beside("begin", "CPU s/M", figures)
