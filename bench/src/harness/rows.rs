@@ -208,8 +208,8 @@ pub(crate) fn timed(bench: &Bench) -> Vec<Row> {
         rows.push(batches(agencies, window, bets, reference));
     }
     rows.push(per_request(100_000));
-    rows.push(under_tls(&batches(5, 1, bench.amount(1_000_000), Reference::Group)));
-    rows.push(under_tls(&batches(5, 16, bench.amount(4_000_000), Reference::Pipe)));
+    rows.push(under_tls(&batches(5, 1, bench.amount(1_500_000), Reference::Group)));
+    rows.push(under_tls(&batches(5, 16, bench.amount(8_000_000), Reference::Pipe)));
     // A handshake takes long: one connection after the other would mostly wait.
     let handshakes = Row { reference: Reference::Accepts, ..per_request(bench.amount(40_000)) };
     rows.push(under_tls(&handshakes));
