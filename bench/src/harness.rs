@@ -2,10 +2,15 @@
 
 pub(crate) mod args;
 mod rows;
+mod tls;
 mod timed;
 mod draw;
 mod idle;
+mod figure;
+mod side;
 mod files;
+mod handshakes;
+mod room;
 mod run;
 mod load;
 mod audit;
@@ -16,6 +21,7 @@ mod disk;
 mod network;
 mod machine;
 mod stats;
+mod cost;
 mod marks;
 mod report;
 mod plot;
@@ -55,6 +61,19 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     if bench.takes(rows::FILES) {
         report.files = Some(files::measure(&bench, &disk).context("row files")?);
+        write(&bench, &mut report, begin)?;
+    }
+    if bench.takes(rows::FILES_TLS) {
+        let measured = files::measure_tls(&bench, &disk);
+        report.files_tls = Some(measured.context("row files-tls")?);
+        write(&bench, &mut report, begin)?;
+    }
+    if bench.takes(rows::HANDSHAKES) {
+        report.handshakes = handshakes::measure(&bench, &mut disk).context("row handshakes")?;
+        write(&bench, &mut report, begin)?;
+    }
+    if bench.takes(rows::ROOM) {
+        report.room = room::measure(&bench, &mut disk).context("row room")?;
         write(&bench, &mut report, begin)?;
     }
     io::stdout().write_all(report.text().as_bytes()).context("writing to stdout")

@@ -7,7 +7,8 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
-use super::rows::{FILES, ROW_NAMES};
+use super::rows::{FILES, HANDSHAKES, ROOM, ROW_NAMES};
+use super::tls::Certificates;
 
 /// Measures bolillero-server beside small reference servers, in turns on the same disk.
 ///
@@ -24,18 +25,21 @@ pub(crate) struct Args {
     /// Where to write; its disk is the one that is measured
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     out: PathBuf,
-    /// One round of less work, five rows, no system calls counted: under two minutes
+    /// One round of less work, eight rows, no system calls counted: under two minutes
     #[arg(long)]
     quick: bool,
     /// Rounds of each row, 1 to 99; with --quick it is 1
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
-    /// Which rows, separated by commas [default: all; with --quick five of them]
+    /// Which rows, separated by commas [default: all; with --quick eight of them]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     #[arg(value_parser = PossibleValuesParser::new(ROW_NAMES))]
     rows: Vec<String>,
 }
+
+/// With `--quick` only one in so many is done, where a row says nothing else.
+const QUICK_SHARE: u64 = 4;
 
 /// What to measure, and with what.
 #[derive(Debug)]
@@ -45,13 +49,15 @@ pub(crate) struct Bench {
     pub(crate) reference: PathBuf,
     pub(crate) out: PathBuf,
     pub(crate) data: PathBuf,
+    pub(crate) certificates: Certificates,
     pub(crate) quick: bool,
     pub(crate) rounds: u32,
     rows: Vec<String>,
 }
 
 /// The rows of `--quick`.
-const QUICK_ROWS: [&str; 5] = ["5x1", "5x16", "500x1", "per-request", FILES];
+const QUICK_ROWS: [&str; 8] =
+    ["5x1", "5x16", "500x1", "per-request", "5x16-tls", FILES, HANDSHAKES, ROOM];
 
 impl Bench {
     pub(crate) fn new(args: Args) -> anyhow::Result<Self> {
@@ -72,11 +78,17 @@ impl Bench {
             client: program(&bin_dir, "bolillero")?,
             reference: program(&bin_dir, "reference")?,
             data: out.join("data"),
+            certificates: Certificates::make(&out.join("tls"))?,
             out,
             quick: args.quick,
             rounds: if args.quick { 1 } else { args.rounds },
             rows,
         })
+    }
+
+    /// How much to do of it.
+    pub(crate) fn amount(&self, whole: u64) -> u64 {
+        if self.quick { whole / QUICK_SHARE } else { whole }
     }
 
     /// Whether a row was asked for.

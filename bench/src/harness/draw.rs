@@ -10,7 +10,7 @@ use super::args::Bench;
 use super::disk::{Disk, Probe};
 use super::load::{After, LoadReport, load};
 use super::proc::Memory;
-use super::rows::{BATCH_BYTES, Dialect, Driver, Server, Work};
+use super::rows::{BATCH_BYTES, Channel, Dialect, Driver, Server, Work};
 use super::stats::Spread;
 use super::{audit, progress, run};
 
@@ -82,7 +82,7 @@ struct Drawn {
 
 fn draw(bench: &Bench, disk: &mut Disk) -> anyhow::Result<Drawn> {
     let (directory, probe) = disk.settle()?;
-    let server = Server::Ours(Driver::Pool, Dialect::Session);
+    let server = Server::Ours(Driver::Pool, Dialect::Session, Channel::Plain);
     let work = Work {
         agencies: AGENCIES,
         window: 16,

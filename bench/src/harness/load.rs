@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::Bench;
 use super::process::{Ending, From, Process};
-use super::rows::{Server, Work};
+use super::rows::{Channel, Server, Work};
 
 /// Every packet is made before the clock starts.
 const PREPARE_MAX: Duration = Duration::from_secs(120);
@@ -78,6 +78,9 @@ pub(crate) fn load(
     }
     if after == After::LeaveOpen {
         command.arg("--leave-open");
+    }
+    if server.channel() == Channel::Tls {
+        command.arg("--tls").arg("--ca").arg(bench.certificates.ca());
     }
     let mut load = Process::start(command, Ending::Kill)?;
     load.wait_for(From::Stderr, "phase: sending", PREPARE_MAX)?;

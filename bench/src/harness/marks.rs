@@ -46,6 +46,16 @@ pub(crate) const FILES_METADATA: Marks = at_least(0.6, 0.75, 0.9);
 /// MiB resident, after all of it.
 pub(crate) const FILES_MIB: Marks = at_most(32.0, 16.0, 8.0);
 
+/// Of its throughput without TLS ours keeps so much of what the reference keeps: what it spends
+/// beside the library may take at most 15 %.
+pub(crate) const TLS_KEPT: Marks = at_least(0.87, 0.95, 1.0);
+/// Processor time that TLS adds to ours, of what it adds to the reference.
+pub(crate) const TLS_ADDED: Marks = at_most(1.15, 1.0, 0.85);
+/// Of a bare loop's connections, each with a handshake.
+pub(crate) const HANDSHAKES: Marks = at_least(0.87, 0.95, 1.0);
+/// Of a bare loop's messages delivered.
+pub(crate) const ROOM: Marks = at_least(0.5, 0.7, 0.9);
+
 /// Seconds from the last agency's readiness to the last winners, 10 million bets.
 pub(crate) const DRAW_SECONDS: Marks = at_most(1.0, 0.3, 0.15);
 /// Seconds from start to listening, 10 million bets stored.
@@ -54,6 +64,8 @@ pub(crate) const RESTART_SECONDS: Marks = at_most(3.0, 1.5, 0.7);
 pub(crate) const STORED_MIB: Marks = at_most(64.0, 32.0, 16.0);
 /// KiB resident for each idle connection.
 pub(crate) const IDLE_KIB: Marks = at_most(32.0, 4.0, 1.0);
+/// The same under TLS, whose state is the library's.
+pub(crate) const IDLE_TLS_KIB: Marks = at_most(64.0, 16.0, 8.0);
 
 /// The marks of a row for a driver; there are none for threads, which are for debugging.
 pub(crate) fn speed(row: &str, driver: Driver) -> Option<Marks> {

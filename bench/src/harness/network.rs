@@ -1,11 +1,14 @@
-//! Whether the kernel has room for the connections of a run. Where it tracks connections (a firewall
+//! Connections of this program's clients, and whether the kernel has room for those of a run. Where it tracks connections (a firewall
 //! with state, containers), it remembers each for minutes after its end, and when its table is full new
 //! ones are dropped without a word.
 
 use std::fs;
+use std::net::TcpStream;
 use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
 
 use super::progress;
 
@@ -14,6 +17,17 @@ const TRACKED_MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 /// The kernel remembers a closed connection for two minutes by default.
 const SETTLE_MAX: Duration = Duration::from_secs(150);
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Longer nothing may move.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+/// A client that waits for at most [`ANSWER_MAX`].
+pub(crate) fn connect(address: &str) -> anyhow::Result<TcpStream> {
+    let socket = TcpStream::connect(address).context("connecting")?;
+    socket.set_nodelay(true).context("setting up a client")?;
+    socket.set_read_timeout(Some(ANSWER_MAX)).context("setting up a client")?;
+    Ok(socket)
+}
 
 /// Waits until there is room for so many more; at most for as long as closed ones are remembered.
 pub(crate) fn settle(connections: u64) {

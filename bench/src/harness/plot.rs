@@ -1,8 +1,9 @@
-//! Pictures of the measurements: one of each row, and one of how it scales.
+//! Pictures of the measurements: one of each row with bars in it, and one of how it scales.
 
 mod canvas;
 mod axis;
 mod bars;
+mod figures;
 mod lines;
 
 use std::fs;
@@ -10,10 +11,12 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::figure::Figure;
+use super::files::FilesReport;
 use super::report::Report;
-use super::rows::Grows;
+use super::rows::{FILES, FILES_TLS, Grows, HANDSHAKES, ROOM};
 
-/// Writes `NAME.svg` for each row that was measured.
+/// Writes `NAME.svg` for each row that was measured, but for those of single figures.
 pub(crate) fn write(out: &Path, report: &Report) -> anyhow::Result<()> {
     let machine = report.machine_line();
     for row in report.rows.iter().filter(|row| row.scale.is_none()) {
@@ -25,7 +28,22 @@ pub(crate) fn write(out: &Path, report: &Report) -> anyhow::Result<()> {
     if rows.len() > 1 {
         save(out, "scale", &lines::draw(&rows, &machine)?)?;
     }
+    let room = report.room.iter().flat_map(|room| &room.figures).collect();
+    for (name, title, costs, figures) in [
+        (FILES, "Files over HFTP", "CPU s/GB, s/M", of(&report.files)),
+        (FILES_TLS, "Files over HFTP, with and without TLS", "CPU s/GB", of(&report.files_tls)),
+        (HANDSHAKES, "TLS handshakes", "CPU s/M", report.handshakes.iter().collect()),
+        (ROOM, "Messages of the room delivered", "CPU s/M", room),
+    ] {
+        if !figures.is_empty() {
+            save(out, name, &figures::draw(title, costs, &figures, &machine)?)?;
+        }
+    }
     Ok(())
+}
+
+fn of(files: &Option<FilesReport>) -> Vec<&Figure> {
+    files.iter().flat_map(|files| &files.figures).collect()
 }
 
 fn save(out: &Path, name: &str, picture: &str) -> anyhow::Result<()> {
@@ -35,6 +53,7 @@ fn save(out: &Path, name: &str, picture: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::figure::tests::samples;
     use super::super::rows::Work;
     use super::super::stats::Spread;
     use super::super::timed::{RowReport, ServerReport};
@@ -70,6 +89,7 @@ mod tests {
             reference: "pipe",
             scale: Some(Grows::Agencies),
             servers: servers.iter().map(|(name, throughput)| server(name, *throughput)).collect(),
+            tls: Vec::new(),
             notes: Vec::new(),
         }
     }
@@ -84,6 +104,24 @@ mod tests {
         {
             assert!(picture.contains(&format!("\n{text}\n")), "{text}");
         }
+    }
+
+    #[test]
+    fn figures_of_one_work_stand_together() {
+        let figure = |work: &str, server: &str, speed| {
+            let samples = samples([(speed, 2.5); 3]);
+            Figure::new((work.to_owned(), server.to_owned(), "/s"), &samples, &samples, None)
+        };
+        let all = [("full", "accept", 1000.0), ("full", "ours pool TLS", 950.0)];
+        let all = [&all[..], &[("resumed", "accept", 7000.0)]].concat();
+        let all: Vec<_> =
+            all.into_iter().map(|(work, server, speed)| figure(work, server, speed)).collect();
+        let all: Vec<&Figure> = all.iter().collect();
+        let picture = figures::draw("Handshakes", "CPU s/M", &all, "two cores").unwrap();
+        for text in ["full, /s", "resumed, /s", "ours pool TLS", "7.00 k", "950", "2.50"] {
+            assert!(picture.contains(&format!("\n{text}\n")), "{text}");
+        }
+        assert_eq!(picture.matches("\nfull, /s\n").count(), 1);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 mod figures;
 mod sections;
+mod beside;
 mod files;
+mod tls;
+mod room;
 mod table;
 
 pub(crate) use self::figures::{milliseconds, significant, with_unit};
@@ -15,9 +18,11 @@ use serde::Serialize;
 
 use super::args::Bench;
 use super::draw::DrawReport;
+use super::figure::Figure;
 use super::files::FilesReport;
 use super::idle::IdleReport;
 use super::machine::{Machine, Version};
+use super::room::RoomReport;
 use super::timed::RowReport;
 
 /// Everything.
@@ -33,6 +38,9 @@ pub(crate) struct Report {
     pub(crate) draw: Option<DrawReport>,
     pub(crate) idle: Vec<IdleReport>,
     pub(crate) files: Option<FilesReport>,
+    pub(crate) files_tls: Option<FilesReport>,
+    pub(crate) handshakes: Vec<Figure>,
+    pub(crate) room: Vec<RoomReport>,
 }
 
 impl Report {
@@ -47,6 +55,9 @@ impl Report {
             draw: None,
             idle: Vec::new(),
             files: None,
+            files_tls: None,
+            handshakes: Vec::new(),
+            room: Vec::new(),
         }
     }
 

@@ -17,7 +17,7 @@ use super::load::{After, LoadReport, load};
 use super::network;
 use super::proc::{Cost, Memory, Used};
 use super::process::{Ending, From, Process};
-use super::rows::{Reference, Server, Work};
+use super::rows::{Channel, Reference, Server, Work};
 use super::trace::{Calls, Trace};
 
 const START_MAX: Duration = Duration::from_secs(60);
@@ -105,9 +105,12 @@ pub(crate) fn start(
     directory: &Path,
 ) -> anyhow::Result<Running> {
     match server {
-        Server::Reference(kind) => start_reference(bench, kind, &reference_file(directory)),
-        Server::Ours(driver, _) => {
+        Server::Reference(kind, channel) => {
+            start_reference(bench, (kind, channel), &reference_file(directory))
+        }
+        Server::Ours(driver, _, channel) => {
             let mut command = serve(bench, directory);
+            add_tls(bench, channel, &mut command);
             command.args(["--agencies", &agencies.to_string(), "--driver", driver.name()]);
             listen_ours(command, "lottery")
         }
@@ -117,12 +120,21 @@ pub(crate) fn start(
 /// Starts a reference with the file that it writes or sends.
 pub(crate) fn start_reference(
     bench: &Bench,
-    kind: Reference,
+    (kind, channel): (Reference, Channel),
     file: &Path,
 ) -> anyhow::Result<Running> {
     let mut command = Command::new(&bench.reference);
     command.args([kind.name(), "--listen", "127.0.0.1:0", "--file"]).arg(file);
+    add_tls(bench, channel, &mut command);
     listen(command, Ending::Kill, "listening on ")
+}
+
+/// Server and references take the same options.
+pub(crate) fn add_tls(bench: &Bench, channel: Channel, command: &mut Command) {
+    if channel == Channel::Tls {
+        command.arg("--tls-cert").arg(bench.certificates.cert());
+        command.arg("--tls-key").arg(bench.certificates.key());
+    }
 }
 
 /// `bolillero-server serve` on a data directory, without options.
@@ -150,11 +162,13 @@ pub(crate) fn listen_ours(command: Command, service: &str) -> anyhow::Result<Run
     listen(command, Ending::Ask, &before)
 }
 
-/// The address is what follows on the line.
+/// The address is the next word on the line.
 fn listen(command: Command, ending: Ending, before: &str) -> anyhow::Result<Running> {
     let process = Process::start(command, ending)?;
     let line = process.wait_for(From::Stdout, before, START_MAX)?;
-    let address = line.split_once(before).map(|(_, address)| address.trim().to_owned());
+    let behind = line.split_once(before).map(|(_, behind)| behind);
+    let address = behind.and_then(|behind| behind.split_ascii_whitespace().next());
+    let address = address.map(str::to_owned);
     let address = address.with_context(|| format!("no address in {line:?}"))?;
     Ok(Running { process, address })
 }
@@ -189,7 +203,7 @@ fn check(
             let sent = load.bets;
             ensure!(stored == sent, "{sent} bets were acknowledged, {stored} are in the ledger");
         }
-        Server::Reference(kind) => {
+        Server::Reference(kind, _) => {
             drop(running);
             let file = reference_file(directory);
             let stored = fs::metadata(&file).map_or(0, |metadata| metadata.len());

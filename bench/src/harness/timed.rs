@@ -4,11 +4,12 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::args::Bench;
+use super::cost::{Series, TlsCost};
 use super::disk::Disk;
 use super::load::LoadReport;
 use super::marks::{self, Marks};
 use super::progress;
-use super::rows::{Grows, Row, Server, Work};
+use super::rows::{Channel, Grows, Row, Server, Work};
 use super::run::{self, Sample};
 use super::stats::Spread;
 use super::trace::{self, Calls};
@@ -24,6 +25,8 @@ pub(crate) struct RowReport {
     pub(crate) reference: &'static str,
     pub(crate) scale: Option<Grows>,
     pub(crate) servers: Vec<ServerReport>,
+    /// What TLS costs ours, where servers are spoken to with and without it.
+    pub(crate) tls: Vec<TlsCost>,
     /// What could not be found out, and why.
     pub(crate) notes: Vec<String>,
 }
@@ -35,7 +38,7 @@ pub(crate) struct ServerReport {
     pub(crate) ours: bool,
     /// Bets a second, or connections a second where each request has its own.
     pub(crate) throughput: Spread,
-    /// To the row's reference in the same round.
+    /// To the row's reference in the same round, under TLS to the reference under TLS.
     pub(crate) ratio: Spread,
     pub(crate) cpu_ratio: f64,
     pub(crate) marks: Option<Marks>,
@@ -96,7 +99,7 @@ fn count_calls(bench: &Bench, row: &Row, disk: &mut Disk, report: &mut RowReport
     }
     let work = Work { bets: row.work.bets / TRACED_SHARE, ..row.work };
     for (server, found) in row.servers.iter().zip(&mut report.servers) {
-        if server.is_ours() || *server == Server::Reference(row.reference) {
+        if server.is_ours() || *server == Server::Reference(row.reference, Channel::Plain) {
             progress(&format!("{:<22} {:<14} system calls", row.name, found.name));
             match run::count_calls(bench, &work, *server, disk) {
                 Ok(calls) => found.calls_per_batch = Some(calls),
@@ -108,18 +111,24 @@ fn count_calls(bench: &Bench, row: &Row, disk: &mut Disk, report: &mut RowReport
 
 impl RowReport {
     fn new(row: &Row, samples: Vec<Vec<Sample>>) -> Self {
-        let reference = Server::Reference(row.reference);
-        let reference = row.servers.iter().position(|server| *server == reference);
-        let figures = |figure: &dyn Fn(&Sample) -> f64| -> Vec<f64> {
-            samples[reference.expect("a row has its reference")].iter().map(figure).collect()
+        let series: Vec<Series> = samples.iter().map(|samples| series(row, samples)).collect();
+        let of = |server: Server| {
+            let index = row.servers.iter().position(|other| *other == server);
+            &series[index.expect("a row has its reference, and who has TLS also without it")]
         };
-        let throughputs = figures(&|sample| row.work.throughput(&sample.load));
-        let costs = figures(&cpu_seconds_per_million);
+        let reference = |channel| of(Server::Reference(row.reference, channel));
+        let under_tls = row.servers.iter().filter(|server| server.channel() == Channel::Tls);
+        let tls = under_tls.filter(|server| server.is_ours()).map(|server| {
+            let ours = Channel::BOTH.map(|channel| of(server.over(channel)));
+            TlsCost::new(server.name(), ours, Channel::BOTH.map(reference))
+        });
+        let tls = tls.collect();
         let servers = row.servers.iter().zip(samples).map(|(server, samples)| {
-            ServerReport::new(row, *server, samples, (&throughputs, &costs))
+            ServerReport::new(row, *server, samples, reference(server.channel()))
         });
         Self {
             servers: servers.collect(),
+            tls,
             name: row.name.clone(),
             work: row.work,
             reference: row.reference.name(),
@@ -130,8 +139,8 @@ impl RowReport {
 }
 
 impl ServerReport {
-    /// `reference`: throughput and CPU of the row's reference, round by round.
-    fn new(row: &Row, server: Server, samples: Vec<Sample>, reference: (&[f64], &[f64])) -> Self {
+    /// `reference`: the row's, over the same channel.
+    fn new(row: &Row, server: Server, samples: Vec<Sample>, reference: &Series) -> Self {
         let spread = |figure: &dyn Fn(&Sample) -> f64| {
             Spread::of(samples.iter().map(figure)).expect("a row has a round")
         };
@@ -148,11 +157,11 @@ impl ServerReport {
             name: server.name(),
             ours: server.is_ours(),
             throughput: spread(&throughput),
-            ratio: ratios(&throughput, reference.0),
-            cpu_ratio: ratios(&cpu_seconds_per_million, reference.1).median,
+            ratio: ratios(&throughput, &reference.per_second),
+            cpu_ratio: ratios(&cpu_seconds_per_million, &reference.cpu_seconds).median,
             marks: match server {
-                Server::Ours(driver, _) => marks::speed(&row.name, driver),
-                Server::Reference(_) => None,
+                Server::Ours(driver, ..) => marks::speed(&row.name, driver),
+                Server::Reference(..) => None,
             },
             latency_p50_us: spread(&|sample| sample.load.latency_us.p50),
             latency_p99_us: spread(&|sample| sample.load.latency_us.p99),
@@ -165,6 +174,13 @@ impl ServerReport {
             calls_per_batch: None,
             samples,
         }
+    }
+}
+
+fn series(row: &Row, samples: &[Sample]) -> Series {
+    Series {
+        per_second: samples.iter().map(|sample| row.work.throughput(&sample.load)).collect(),
+        cpu_seconds: samples.iter().map(cpu_seconds_per_million).collect(),
     }
 }
 

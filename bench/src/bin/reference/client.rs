@@ -1,13 +1,9 @@
 //! One connection of the event loop: a read, the packets in it, and what is owed for them.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsRawFd;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
-
+use crate::link::{Link, Taken};
 use crate::packets::{ACK, CLOSE, Cut, PACKET_SIZE_MAX, Packet, REFUSAL, cut};
 
 /// Room for the rest of one packet and a window of 16.
@@ -15,7 +11,7 @@ pub(crate) const BUFFER_SIZE: usize = 256 << 10;
 const _: () = assert!(BUFFER_SIZE > PACKET_SIZE_MAX);
 
 pub(crate) struct Client {
-    socket: Arc<TcpStream>,
+    pub(crate) link: Arc<Link>,
     /// The beginning of a packet whose end has not come.
     rest: Vec<u8>,
     pub(crate) has_hung_up: bool,
@@ -31,47 +27,36 @@ pub(crate) enum Next {
 
 /// What a client is owed for one read. Keeps its socket open.
 pub(crate) struct Owed {
-    socket: Arc<TcpStream>,
+    link: Arc<Link>,
     n_accepted: usize,
     refused: bool,
 }
 
 impl Client {
-    pub(crate) fn new(socket: TcpStream) -> io::Result<Client> {
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
-        Ok(Client { socket: Arc::new(socket), rest: Vec::new(), has_hung_up: false })
+    pub(crate) fn new(link: Link) -> Client {
+        Client { link: Arc::new(link), rest: Vec::new(), has_hung_up: false }
     }
 
-    pub(crate) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, Interest::READABLE)
-    }
-
-    /// What is owed may keep the socket open when its token is somebody else's.
-    pub(crate) fn deregister(&self, registry: &Registry) -> io::Result<()> {
-        registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()))
-    }
-
-    /// Reads once, through a buffer that all clients share, and hands every whole packet to
+    /// Reads once, through buffers that all clients share, and hands every whole packet to
     /// `accept`, which says whether it is acceptable. Only an error of `accept` is one.
     pub(crate) fn read(
         &mut self,
         buffer: &mut [u8],
+        sealed: &mut [u8],
         accept: impl FnMut(&Packet<'_>) -> io::Result<bool>,
     ) -> io::Result<(Owed, Next)> {
-        let mut owed = Owed { socket: self.socket.clone(), n_accepted: 0, refused: false };
+        let mut owed = Owed { link: self.link.clone(), n_accepted: 0, refused: false };
         let (kept, room) = buffer.split_at_mut(self.rest.len());
         kept.copy_from_slice(&self.rest);
-        let length = match (&*self.socket).read(room) {
-            Ok(0) => return Ok((owed, Next::Close)),
-            Ok(length) => length,
+        let Taken { length, filled } = match self.link.read(room, sealed) {
+            Ok(Some(taken)) => taken,
+            Ok(None) => return Ok((owed, Next::Close)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok((owed, Next::Wait)),
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok((owed, Next::Read)),
             Err(_) => return Ok((owed, Next::Close)),
         };
         // A short read has emptied the socket: the next byte raises an event, an end before it did.
-        let may_have_more = length == room.len() || self.has_hung_up;
-        let next = if may_have_more { Next::Read } else { Next::Wait };
+        let next = if filled || self.has_hung_up { Next::Read } else { Next::Wait };
         let end = kept.len() + length;
         let goes_on = self.take(&buffer[..end], &mut owed, accept)?;
         Ok((owed, if goes_on { next } else { Next::Close }))
@@ -116,8 +101,8 @@ impl Owed {
         if self.refused {
             answers.extend_from_slice(REFUSAL);
         }
-        if !matches!((&*self.socket).write(&answers), Ok(length) if length == answers.len()) {
-            let _ = self.socket.shutdown(Shutdown::Both);
+        if !self.link.write_at_once(&answers) {
+            self.link.shut_down();
         }
     }
 }

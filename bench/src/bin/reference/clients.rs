@@ -10,6 +10,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::client::{BUFFER_SIZE, Client, Next, Owed};
+use crate::link::{Link, SEALED_SIZE, Tls};
 use crate::packets::Packet;
 
 /// All connections, on one edge-triggered poll. A read takes at most one buffer, so a round of
@@ -21,17 +22,21 @@ pub(crate) struct Clients {
     clients: Vec<Option<Client>>,
     ready: Vec<usize>,
     buffer: Vec<u8>,
+    tls: Option<Tls>,
+    /// What a read under TLS takes, before it is opened.
+    sealed: Vec<u8>,
 }
 
 impl Clients {
-    pub(crate) fn new(listener: TcpListener) -> io::Result<Clients> {
+    pub(crate) fn new(listener: TcpListener, tls: Option<Tls>) -> io::Result<Clients> {
         listener.set_nonblocking(true)?;
         let poll = Poll::new()?;
         let mut source = SourceFd(&listener.as_raw_fd());
         poll.registry().register(&mut source, LISTENER, Interest::READABLE)?;
         let events = Events::with_capacity(EVENTS_MAX);
         let (clients, ready, buffer) = (Vec::new(), Vec::new(), vec![0; BUFFER_SIZE]);
-        Ok(Clients { poll, events, listener, clients, ready, buffer })
+        let sealed = vec![0; SEALED_SIZE];
+        Ok(Clients { poll, events, listener, clients, ready, buffer, tls, sealed })
     }
 
     /// What lets another thread end a wait.
@@ -69,12 +74,12 @@ impl Clients {
         accept: impl FnMut(&Packet<'_>) -> io::Result<bool>,
     ) -> io::Result<Option<Owed>> {
         let Some(client) = &mut self.clients[index] else { return Ok(None) };
-        let (owed, next) = client.read(&mut self.buffer, accept)?;
+        let (owed, next) = client.read(&mut self.buffer, &mut self.sealed, accept)?;
         match next {
             Next::Read => self.ready.push(index),
             Next::Wait => {}
             Next::Close => {
-                client.deregister(self.poll.registry())?;
+                client.link.deregister(self.poll.registry())?;
                 self.clients[index] = None;
             }
         }
@@ -89,13 +94,13 @@ impl Clients {
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
                 Err(error) => return Err(error),
             };
-            let client = Client::new(socket)?;
+            let client = Client::new(Link::new(socket, self.tls.as_ref())?);
             let free = self.clients.iter().position(Option::is_none);
             let index = free.unwrap_or_else(|| {
                 self.clients.push(None);
                 self.clients.len() - 1
             });
-            client.register(self.poll.registry(), Token(index))?;
+            client.link.register(self.poll.registry(), Token(index), Interest::READABLE)?;
             self.clients[index] = Some(client);
         }
     }

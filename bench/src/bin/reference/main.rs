@@ -3,6 +3,8 @@
 
 mod packets;
 mod batch;
+mod link;
+mod blocking;
 mod client;
 mod clients;
 mod null;
@@ -14,6 +16,7 @@ mod accept;
 mod stream;
 mod reply;
 mod replies;
+mod room;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -21,13 +24,16 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bolillero_tls::Identity;
+use bolillero_tls::server::{Admission, ServerFiles, ServerTls};
 use clap::{Parser, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use clients::Clients;
+use link::Tls;
 
 /// A small server to measure Bolillero against. Takes opcodes 3 and 5, answers each with 2; the
-/// last three answer lines instead. Runs until it is killed.
+/// last four answer lines instead. Runs until it is killed.
 #[derive(Parser)]
 #[command(name = "reference")]
 struct Args {
@@ -36,10 +42,16 @@ struct Args {
     /// Where to listen, HOST:PORT; port 0 takes a free one, which the first line on stdout names
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Where batches are appended; null and accept leave it alone, stream sends it, reply and
+    /// Where batches are appended; null, accept, accepts and room leave it alone, stream sends it, reply and
     /// replies tell its size
     #[arg(long, value_name = "PATH")]
     file: PathBuf,
+    /// Speak TLS, with this certificate; reply and replies speak none
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -56,12 +68,16 @@ enum Kind {
     Pipe,
     /// One packet per connection, one connection after the other; validates and stores nothing
     Accept,
+    /// As accept, by eight threads
+    Accepts,
     /// One connection after the other; sends the file to whoever says anything
     Stream,
     /// One connection after the other; answers every line with the file's size, found out once
     Reply,
     /// Event loop; answers as reply does
     Replies,
+    /// Event loop; passes every line on to all others
+    Room,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -72,18 +88,36 @@ fn main() -> anyhow::Result<()> {
     let mut stdout = io::stdout();
     writeln!(stdout, "listening on {}", listener.local_addr()?)?;
     stdout.flush()?;
+    run(&args, listener)
+}
+
+fn run(args: &Args, listener: TcpListener) -> anyhow::Result<()> {
+    let tls = tls(args)?;
+    let file = || open(&args.file);
+    let clients = |listener| Clients::new(listener, tls.clone());
     match args.kind {
-        Kind::Null => null::run(Clients::new(listener)?)?,
-        Kind::Append => append::run(Clients::new(listener)?, open(&args.file)?)?,
-        Kind::SyncEach => sync_each::run(Clients::new(listener)?, open(&args.file)?)?,
-        Kind::Group => group::run(Clients::new(listener)?, open(&args.file)?)?,
-        Kind::Pipe => pipe::run(Clients::new(listener)?, open(&args.file)?)?,
-        Kind::Accept => accept::run(&listener)?,
-        Kind::Stream => stream::run(&listener, open_to_read(&args.file)?)?,
+        Kind::Null => null::run(clients(listener)?)?,
+        Kind::Append => append::run(clients(listener)?, file()?)?,
+        Kind::SyncEach => sync_each::run(clients(listener)?, file()?)?,
+        Kind::Group => group::run(clients(listener)?, file()?)?,
+        Kind::Pipe => pipe::run(clients(listener)?, file()?)?,
+        Kind::Accept => accept::run(&listener, tls.as_ref(), 1)?,
+        Kind::Accepts => accept::run(&listener, tls.as_ref(), accept::THREADS)?,
+        Kind::Stream => stream::run(&listener, tls.as_ref(), open_to_read(&args.file)?)?,
         Kind::Reply => reply::run(&listener, &size_of(&args.file)?)?,
         Kind::Replies => replies::run(listener, &size_of(&args.file)?)?,
+        Kind::Room => room::run(listener, tls.as_ref())?,
     }
     Ok(())
+}
+
+/// What the server's own handshakes keep to, so that nothing but the loop around them differs.
+fn tls(args: &Args) -> anyhow::Result<Option<Tls>> {
+    let Some((cert, key)) = args.tls_cert.clone().zip(args.tls_key.clone()) else {
+        return Ok(None);
+    };
+    let files = ServerFiles { identity: Identity { cert, key }, client_ca: None };
+    Ok(Some(ServerTls::load(&files)?.config(Admission::Anyone)))
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {

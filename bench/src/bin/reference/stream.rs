@@ -2,20 +2,19 @@
 //! Knows no slice and no name.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Read, Seek};
+use std::net::TcpListener;
 
-pub(crate) fn run(listener: &TcpListener, mut file: File) -> io::Result<()> {
+use crate::blocking::{self, Stream};
+use crate::link::Tls;
+
+pub(crate) fn run(listener: &TcpListener, tls: Option<&Tls>, mut file: File) -> io::Result<()> {
     let mut buffer = vec![0; PIECE_SIZE];
-    loop {
-        let (socket, _) = listener.accept()?;
-        // Only this client is worse off for what goes wrong here.
-        let _ = serve(socket, &mut file, &mut buffer);
-    }
+    blocking::run(listener, tls, |stream| serve(stream, &mut file, &mut buffer))
 }
 
-fn serve(mut socket: TcpStream, file: &mut File, buffer: &mut [u8]) -> io::Result<()> {
-    if socket.read(buffer)? == 0 {
+fn serve(stream: &mut dyn Stream, file: &mut File, buffer: &mut [u8]) -> io::Result<()> {
+    if stream.read(buffer)? == 0 {
         return Ok(());
     }
     file.rewind()?;
@@ -24,7 +23,7 @@ fn serve(mut socket: TcpStream, file: &mut File, buffer: &mut [u8]) -> io::Resul
         if length == 0 {
             return Ok(());
         }
-        socket.write_all(&buffer[..length])?;
+        stream.write_all(&buffer[..length])?;
     }
 }
 

@@ -2,13 +2,11 @@
 //! calls, many in an event loop.
 
 use std::io::{ErrorKind, Read, Write};
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use mio::{Events, Interest, Poll, Token};
 
-/// Longer nothing may move.
-const ANSWER_MAX: Duration = Duration::from_secs(20);
+use super::super::network::{ANSWER_MAX, connect};
 
 /// Some clients that are connected.
 pub(super) enum Askers {
@@ -48,14 +46,6 @@ impl Askers {
             Self::Many(poll, askers) => ask_together(poll, askers, count, request, reply),
         }
     }
-}
-
-/// A client that waits for at most [`ANSWER_MAX`].
-pub(super) fn connect(address: &str) -> anyhow::Result<std::net::TcpStream> {
-    let socket = std::net::TcpStream::connect(address).context("connecting")?;
-    socket.set_nodelay(true).context("setting up a client")?;
-    socket.set_read_timeout(Some(ANSWER_MAX)).context("setting up a client")?;
-    Ok(socket)
 }
 
 fn ask_alone(

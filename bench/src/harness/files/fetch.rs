@@ -1,10 +1,8 @@
 //! One client that fetches a whole file: blocking, some slices in flight, nothing kept.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use anyhow::{Context as _, ensure};
 
+use super::super::tls::Stream;
 use super::content::Replies;
 
 /// Slices that were asked for and have not come whole. With each that has the next is asked for.
@@ -22,7 +20,7 @@ pub(super) enum Check {
 
 /// Fetches every slice.
 pub(super) fn fetch(
-    socket: &mut TcpStream,
+    socket: &mut dyn Stream,
     replies: &Replies<'_>,
     check: Check,
 ) -> anyhow::Result<()> {
@@ -77,7 +75,8 @@ impl Whole<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream};
     use std::thread;
 
     use super::super::content::{Content, Form, SLICE_BYTES};

@@ -1,66 +1,31 @@
 //! One run: a server, what clients do with it, and what that took.
 
-use std::process::id;
-use std::time::Instant;
-
 use anyhow::Context as _;
-use serde::Serialize;
 
 use super::super::args::Bench;
+use super::super::figure::{MILLION, Sample};
 use super::super::marks::{self, Marks};
-use super::super::proc::{Memory, Used};
-use super::super::rows::{Driver, Reference};
+use super::super::rows::Reference;
 use super::super::run::{self, Running};
-use super::ask::{Askers, connect};
+use super::super::side::Side;
+use super::super::tls::{Stream, connect_over};
+use super::ask::Askers;
 use super::content::{Content, Form, Replies, SLICE_BYTES};
 use super::fetch::{Check, fetch};
-
-/// Who takes part in each work.
-pub(super) const SERVERS: [Server; 3] =
-    [Server::Reference, Server::Ours(Driver::Pool), Server::Ours(Driver::Events)];
 
 /// Replies that are asked for, in all: a second or two for each.
 const REPLIES_ALONE: usize = 50_000;
 const REPLIES_TOGETHER: usize = 200_000;
-/// What costs are told for: a gigabyte, or a million replies.
+/// What costs are told for, if it is not a million replies.
 const GIGABYTE: f64 = 1e9;
-const MILLION: f64 = 1e6;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Server {
-    /// The one of the work.
-    Reference,
-    Ours(Driver),
-}
-
-/// What clients do with a server.
+/// What clients do with a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
     /// One fetches the file.
     Fetch(Form),
     /// So many ask for its size.
     Ask { clients: usize },
-}
-
-/// What one run found.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Sample {
-    /// Bytes of the file, or replies.
-    pub(super) per_second: f64,
-    /// Of the server, for a gigabyte or for a million replies.
-    pub(super) cpu_seconds: f64,
-    /// The share of one processor that the client took.
-    pub(super) client_busy: f64,
-    pub(super) memory_max_bytes: f64,
-}
-
-impl Server {
-    pub(super) fn name(self, work: Work) -> String {
-        match self {
-            Self::Reference => work.reference().name().to_owned(),
-            Self::Ours(driver) => format!("ours {}", driver.name()),
-        }
-    }
 }
 
 impl Work {
@@ -100,32 +65,37 @@ impl Work {
     pub(super) fn run(
         self,
         bench: &Bench,
-        server: Server,
+        side: Side,
         content: &Content,
         in_full: bool,
     ) -> anyhow::Result<Sample> {
-        let running = start(bench, self, server, content)?;
+        let running = start(bench, self, side, content)?;
         let sample = match self {
             Self::Fetch(form) => {
                 // The reference knows no slices.
-                let form = if server == Server::Reference { Form::Plain } else { form };
-                measure_fetch(&running, &Replies::new(content, form), in_full)?
+                let form = if side.is_ours() { form } else { Form::Plain };
+                let replies = Replies::new(content, form);
+                let connect = || connect_over(bench, side.channel(), &running.address);
+                measure_fetch(&running, connect, &replies, in_full)?
             }
             Self::Ask { clients } => measure_asking(&running, content, clients)?,
         };
-        if server != Server::Reference {
+        if side.is_ours() {
             running.stop()?;
         }
         Ok(sample)
     }
 }
 
-fn start(bench: &Bench, work: Work, server: Server, content: &Content) -> anyhow::Result<Running> {
-    match server {
-        Server::Reference => run::start_reference(bench, work.reference(), &content.path),
-        Server::Ours(driver) => {
+fn start(bench: &Bench, work: Work, side: Side, content: &Content) -> anyhow::Result<Running> {
+    match side {
+        Side::Reference(channel) => {
+            run::start_reference(bench, (work.reference(), channel), &content.path)
+        }
+        Side::Ours(driver, channel) => {
             let mut command = run::ours(bench, &content.directory, "files");
             command.args(["--driver", driver.name(), "--dir"]).arg(&content.directory);
+            run::add_tls(bench, channel, &mut command);
             run::listen_ours(command, "files")
         }
     }
@@ -133,16 +103,16 @@ fn start(bench: &Bench, work: Work, server: Server, content: &Content) -> anyhow
 
 fn measure_fetch(
     running: &Running,
+    connect: impl Fn() -> anyhow::Result<Box<dyn Stream>>,
     replies: &Replies<'_>,
     in_full: bool,
 ) -> anyhow::Result<Sample> {
     if in_full {
-        let socket = &mut connect(&running.address)?;
-        fetch(socket, replies, Check::Every).context("comparing every byte")?;
+        fetch(&mut *connect()?, replies, Check::Every).context("comparing every byte")?;
     }
-    let socket = &mut connect(&running.address)?;
+    let socket = &mut *connect()?;
     let size = replies.count() * SLICE_BYTES;
-    Sample::of(running, (size, GIGABYTE), || fetch(socket, replies, Check::Spots))
+    Sample::of(running, (size as u64, GIGABYTE), || fetch(socket, replies, Check::Spots))
 }
 
 /// Every reply is short, and compared whole.
@@ -150,30 +120,5 @@ fn measure_asking(running: &Running, content: &Content, clients: usize) -> anyho
     let askers = Askers::connect(&running.address, clients)?;
     let (request, reply) = content.size_asked();
     let count = if clients == 1 { REPLIES_ALONE } else { REPLIES_TOGETHER };
-    Sample::of(running, (count, MILLION), || askers.ask(count, &request, &reply))
-}
-
-impl Sample {
-    /// Of a run that moves so much, and what its costs are told for.
-    fn of(
-        running: &Running,
-        (amount, told_for): (usize, f64),
-        run: impl FnOnce() -> anyhow::Result<()>,
-    ) -> anyhow::Result<Self> {
-        let pid = running.process.id();
-        let (server, client) = (Used::read(pid)?, Used::read(id())?);
-        let begin = Instant::now();
-        run()?;
-        let seconds = begin.elapsed().as_secs_f64();
-        let memory = Memory::read(pid)?;
-        let server = server.until(&Used::read(pid)?, memory);
-        let client = client.until(&Used::read(id())?, memory);
-        let amount = amount as f64;
-        Ok(Self {
-            per_second: amount / seconds,
-            cpu_seconds: server.cpu_seconds * told_for / amount,
-            client_busy: client.cpu_seconds / seconds,
-            memory_max_bytes: memory.max as f64,
-        })
-    }
+    Sample::of(running, (count as u64, MILLION), || askers.ask(count, &request, &reply))
 }

@@ -3,6 +3,7 @@
 use plotters::style::{RGBColor, WHITE};
 
 use super::super::report::{milliseconds, with_unit};
+use super::super::stats::Spread;
 use super::super::timed::{RowReport, ServerReport};
 use super::axis::Axis;
 use super::canvas::{
@@ -52,9 +53,10 @@ fn draw_bars(canvas: &Canvas<'_>, row: &RowReport) -> anyhow::Result<()> {
     let axis = Axis::linear(durable.map(|server| server.throughput.max), BARS.0, BARS.1);
     for (index, server) in row.servers.iter().enumerate() {
         let y = place(row, index);
-        let ink = if server.ours || server.name == row.reference { INK } else { FAINT };
+        let ink = if server.ours || is_reference(row, server) { INK } else { FAINT };
         canvas.text(&server.name, (NAMES, y), NORMAL, ink, Align::Right)?;
-        let end = draw_bar(canvas, server, &axis, y, color(row, index))?;
+        let bar = (server.throughput, server.samples.len() > 1);
+        let end = draw_bar(canvas, bar, (&axis, BARS), y, color(row, index))?;
         let figure = with_unit(server.throughput.median);
         canvas.text(&figure, (end + 8.0, y), NORMAL, ink, Align::Left)?;
         let ratio = format!("{:.2} ×", server.ratio.median);
@@ -63,27 +65,26 @@ fn draw_bars(canvas: &Canvas<'_>, row: &RowReport) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns where it ends, whisker included.
-fn draw_bar(
+/// A bar, with a whisker where there were several rounds. Returns where both have ended.
+pub(super) fn draw_bar(
     canvas: &Canvas<'_>,
-    server: &ServerReport,
-    axis: &Axis,
+    (spread, has_rounds): (Spread, bool),
+    (axis, bars): (&Axis, (f64, f64)),
     y: f64,
     color: RGBColor,
 ) -> anyhow::Result<f64> {
-    let spread = server.throughput;
     let [median, min, max] =
         [spread.median, spread.min, spread.max].map(|figure| axis.place(figure));
-    if median > BARS.1 {
-        canvas.bar((BARS.0, y - 9.0), (BARS.1, y + 9.0), color)?;
-        for x in [BARS.1 - 18.0, BARS.1 - 12.0] {
+    if median > bars.1 {
+        canvas.bar((bars.0, y - 9.0), (bars.1, y + 9.0), color)?;
+        for x in [bars.1 - 18.0, bars.1 - 12.0] {
             canvas.line(&[(x - 4.0, y + 11.0), (x + 4.0, y - 11.0)], WHITE, 3)?;
         }
-        return Ok(BARS.1);
+        return Ok(bars.1);
     }
-    let max = max.min(BARS.1);
-    canvas.bar((BARS.0, y - 9.0), (median, y + 9.0), color)?;
-    if server.samples.len() > 1 {
+    let max = max.min(bars.1);
+    canvas.bar((bars.0, y - 9.0), (median, y + 9.0), color)?;
+    if has_rounds {
         canvas.line(&[(min, y), (max, y)], INK, 1)?;
         for end in [min, max] {
             canvas.line(&[(end, y - 4.0), (end, y + 4.0)], INK, 1)?;
@@ -126,12 +127,20 @@ fn short_milliseconds(microseconds: f64) -> String {
 fn color(row: &RowReport, index: usize) -> RGBColor {
     let server = &row.servers[index];
     if server.ours {
-        // Lighter in the dialect of deployed clients, where others of ours speak sessions.
-        let base = |server: &ServerReport| server.name.ends_with(" base");
-        let both = row.servers.iter().any(|server| server.ours && !base(server));
-        return if base(server) && both { OURS_BASE } else { OURS[0] };
+        // Lighter under TLS, and in the dialect of deployed clients where others of ours speak sessions.
+        let is_light = |server: &ServerReport| {
+            let base = server.name.ends_with(" base") && row.tls.is_empty();
+            base || server.name.ends_with(" TLS")
+        };
+        let both = row.servers.iter().any(|server| server.ours && !is_light(server));
+        return if is_light(server) && both { OURS_BASE } else { OURS[0] };
     }
-    if server.name == row.reference { MAIN_REFERENCE } else { REFERENCE }
+    if is_reference(row, server) { MAIN_REFERENCE } else { REFERENCE }
+}
+
+/// Over any channel.
+fn is_reference(row: &RowReport, server: &ServerReport) -> bool {
+    server.name.strip_suffix(" TLS").unwrap_or(&server.name) == row.reference
 }
 
 fn place(row: &RowReport, index: usize) -> f64 {

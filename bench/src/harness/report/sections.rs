@@ -2,10 +2,10 @@
 
 use super::super::draw::DrawReport;
 use super::super::marks::{self, Marks};
-use super::super::rows::Grows;
+use super::super::rows::{Channel, FILES, FILES_TLS, Grows};
 use super::super::timed::{RowReport, ServerReport};
 use super::table::Section;
-use super::{Report, files, milliseconds, significant, with_unit};
+use super::{Report, files, milliseconds, room, significant, tls, with_unit};
 
 pub(super) const MIB: f64 = (1 << 20) as f64;
 const KIB: f64 = 1024.0;
@@ -14,7 +14,10 @@ const CALLS_NAMED: usize = 6;
 
 pub(super) fn of(report: &Report) -> Vec<Section> {
     let mut sections = vec![head(report)];
-    sections.extend(report.rows.iter().filter(|row| row.scale.is_none()).map(speed));
+    for row in report.rows.iter().filter(|row| row.scale.is_none()) {
+        sections.push(speed(row));
+        sections.extend(tls::section(&row.name, "million bets", &row.tls));
+    }
     for grows in [Grows::Agencies, Grows::Bets] {
         let rows: Vec<_> = report.rows.iter().filter(|row| row.scale == Some(grows)).collect();
         if !rows.is_empty() {
@@ -25,7 +28,17 @@ pub(super) fn of(report: &Report) -> Vec<Section> {
     if !report.idle.is_empty() {
         sections.push(idle(report));
     }
-    sections.extend(report.files.as_ref().map(files::section));
+    for (name, files) in [(FILES, &report.files), (FILES_TLS, &report.files_tls)] {
+        if let Some(files) = files {
+            sections.push(files::section(name, files));
+            sections.extend(tls::section(name, "gigabyte", &files.tls));
+        }
+    }
+    sections.extend(tls::handshakes(&report.handshakes));
+    for room in &report.room {
+        sections.push(room::section(room));
+        sections.extend(tls::section(&room::title(room), "million messages", &room.tls));
+    }
     sections
 }
 
@@ -200,12 +213,16 @@ fn draw(draw: &DrawReport) -> Section {
 
 fn idle(report: &Report) -> Section {
     let rows = report.idle.iter().map(|idle| {
+        let marks = match idle.channel {
+            Channel::Plain => marks::IDLE_KIB,
+            Channel::Tls => marks::IDLE_TLS_KIB,
+        };
         let kibibytes = idle.bytes_per_connection().map(|bytes| bytes / KIB);
         vec![
-            format!("ours {}", idle.driver),
+            idle.server(),
             idle.connections.to_string(),
             kibibytes.map_or("too few descriptors".to_owned(), significant),
-            kibibytes.map_or(String::new(), |kibibytes| marks::IDLE_KIB.told(kibibytes)),
+            kibibytes.map_or(String::new(), |kibibytes| marks.told(kibibytes)),
             idle.after.map_or("-".to_owned(), |after| significant(after.now as f64 / MIB)),
         ]
     });

@@ -2,78 +2,24 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on ends there.
 
-use std::collections::BTreeMap;
+mod room;
+mod support;
+mod tls;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
-use tempfile::TempDir;
+use support::{
+    ACK, N_AGENCIES, N_BATCHES, Reference, assert_stored, body, packet, pieces, stream_of,
+};
 
-const N_AGENCIES: usize = 4;
-const N_BATCHES: usize = 60;
 /// More than one read takes.
 const N_LINES: usize = 300;
 const N_CLIENTS: usize = 100;
-const ACK: [u8; 5] = [2, 0, 0, 0, 0];
 /// More than is sent at once, and of no round size.
 const FILE: &[u8] = &[b'f'; 700_001];
-const LIMIT: Duration = Duration::from_secs(30);
-
-struct Reference {
-    child: Child,
-    address: String,
-    folder: TempDir,
-}
-
-impl Reference {
-    fn start(kind: &str) -> Reference {
-        Reference::start_in(tempfile::tempdir().unwrap(), kind)
-    }
-
-    /// With a file that is there before.
-    fn start_with(kind: &str, file: &[u8]) -> Reference {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("batches"), file).unwrap();
-        Reference::start_in(folder, kind)
-    }
-
-    fn start_in(folder: TempDir, kind: &str) -> Reference {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_reference"))
-            .args([kind, "--listen", "127.0.0.1:0", "--file"])
-            .arg(folder.path().join("batches"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let mut reference = Reference { child, address: String::new(), folder };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        reference.address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-        reference
-    }
-
-    fn connect(&self) -> TcpStream {
-        let socket = TcpStream::connect(&self.address).unwrap();
-        socket.set_read_timeout(Some(LIMIT)).unwrap();
-        socket.set_nodelay(true).unwrap();
-        socket
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("batches")
-    }
-}
-
-impl Drop for Reference {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn every_packet_is_acknowledged_once_however_the_stream_is_cut() {
@@ -95,13 +41,15 @@ fn every_packet_is_acknowledged_once_however_the_stream_is_cut() {
 
 #[test]
 fn every_connection_of_accept_is_answered_once() {
-    let reference = Reference::start("accept");
-    for index in 0..N_BATCHES {
-        let mut socket = reference.connect();
-        for piece in packet(3, &body(1, index)).chunks(7 + index) {
-            socket.write_all(piece).unwrap();
+    for kind in ["accept", "accepts"] {
+        let reference = Reference::start(kind);
+        for index in 0..N_BATCHES {
+            let mut socket = reference.connect();
+            for piece in packet(3, &body(1, index)).chunks(7 + index) {
+                socket.write_all(piece).unwrap();
+            }
+            assert_eq!(read_to_end(socket), ACK);
         }
-        assert_eq!(read_to_end(socket), ACK);
     }
 }
 
@@ -176,51 +124,11 @@ fn many_clients_of_replies_are_answered_at_once() {
 
 /// Sends an agency's batches and its 5, in pieces that are cut anywhere, and reads the answers.
 fn send_in_pieces(mut socket: TcpStream, agency: usize, kind: &str) {
-    let mut stream = Vec::new();
-    for index in 0..N_BATCHES {
-        stream.extend(packet(3, &body(agency, index)));
-    }
-    stream.extend(packet(5, &format!("{agency}#")));
-    let mut rest = &stream[..];
-    let mut sizes = [1, 3, 97, 5, 1024, 4099].into_iter().cycle();
-    while !rest.is_empty() {
-        let (piece, behind) = rest.split_at(sizes.next().unwrap().min(rest.len()));
+    for piece in pieces(&stream_of(agency)) {
         socket.write_all(piece).unwrap();
-        rest = behind;
     }
     socket.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_to_end(socket), ACK.repeat(N_BATCHES + 1), "{kind}, agency {agency}");
-}
-
-/// The file is all batches, each whole, those of an agency in their order.
-fn assert_stored(path: &Path, kind: &str) {
-    let stored = fs::read_to_string(path).unwrap();
-    let mut rest = &stored[..];
-    let mut next = BTreeMap::new();
-    while !rest.is_empty() {
-        let agency: usize = rest.split('#').nth(2).unwrap().parse().unwrap();
-        let index = next.entry(agency).or_insert(0);
-        rest = rest.strip_prefix(&body(agency, *index)).unwrap();
-        *index += 1;
-    }
-    let expected = (1..=N_AGENCIES).map(|agency| (agency, N_BATCHES)).collect();
-    assert_eq!(next, expected, "{kind}");
-}
-
-/// A batch, of another size with each index.
-fn body(agency: usize, index: usize) -> String {
-    let n_bets = 1 + index;
-    let bets = (0..n_bets).map(|bet| {
-        format!("@{bet}#{agency}#Ana Íñez#Paz#{}#1990-02-28#{bet}#", 30_000_000 + index)
-    });
-    format!("{n_bets}#{}", bets.collect::<String>())
-}
-
-fn packet(opcode: u8, data: &str) -> Vec<u8> {
-    let mut packet = vec![opcode];
-    packet.extend(u32::try_from(data.len()).unwrap().to_be_bytes());
-    packet.extend(data.as_bytes());
-    packet
 }
 
 fn read_to_end(mut socket: TcpStream) -> Vec<u8> {
