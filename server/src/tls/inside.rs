@@ -3,16 +3,17 @@
 use crate::session::{Flow, Input, Session, Wait};
 
 pub(super) struct Inside {
-    session: Box<dyn Session>,
-    /// It takes no bytes now.
+    /// Nothing until the handshake is done: what comes right behind it may be here before.
+    session: Option<Box<dyn Session>>,
+    /// Bytes are not taken now.
     held: bool,
     /// What came while it held: at most what one input brought.
     unread: Vec<u8>,
-    /// The peer's end, and whether the session was told.
     end: End,
     closed: bool,
 }
 
+/// The end of what the peer says.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
     Open,
@@ -21,9 +22,22 @@ enum End {
     Told,
 }
 
+impl Default for Inside {
+    fn default() -> Self {
+        Self { session: None, held: true, unread: Vec::new(), end: End::Open, closed: false }
+    }
+}
+
 impl Inside {
-    pub(super) fn new(session: Box<dyn Session>) -> Self {
-        Self { session, held: false, unread: Vec::new(), end: End::Open, closed: false }
+    /// From now on `session` is served.
+    pub(super) fn open(&mut self, session: Box<dyn Session>, out: &mut Vec<u8>) {
+        self.session = Some(session);
+        self.held = false;
+        self.go_on(out);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.session.is_some()
     }
 
     /// Has the session take bytes, now or when it no longer holds.
@@ -51,7 +65,7 @@ impl Inside {
     }
 
     pub(super) fn flow(&self) -> Flow {
-        match (self.closed, self.held) {
+        match (self.closed, self.held && self.is_open()) {
             (true, _) => Flow::Close,
             (false, true) => Flow::Hold,
             (false, false) => Flow::Continue,
@@ -59,7 +73,7 @@ impl Inside {
     }
 
     pub(super) fn wait(&self) -> Option<Wait> {
-        if self.closed { None } else { self.session.wait() }
+        if self.closed { None } else { self.session.as_ref()?.wait() }
     }
 
     /// Hands in what stands behind a hold that is over.
@@ -75,11 +89,9 @@ impl Inside {
     }
 
     fn hand_in(&mut self, input: Input<'_>, out: &mut Vec<u8>) {
-        if self.closed {
-            return;
-        }
+        let Some(session) = self.session.as_mut().filter(|_| !self.closed) else { return };
         let releases = matches!(input, Input::Mail(_) | Input::Drained);
-        match self.session.handle(input, out) {
+        match session.handle(input, out) {
             Flow::Continue => self.held &= !releases,
             Flow::Hold => self.held = true,
             Flow::Close => self.closed = true,

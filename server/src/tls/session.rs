@@ -11,8 +11,7 @@ use bolillero_tls::explain::explain;
 use bolillero_tls::identity::agency_of;
 use bolillero_tls::rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use bolillero_tls::rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
-    WriteTraffic,
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 use bolillero_tls::rustls::{ContentType, Error, HandshakeKind};
 
@@ -33,8 +32,7 @@ pub(super) struct TlsSession {
     /// A byte has come.
     begun: bool,
     records: Records,
-    /// Nothing before the handshake is done.
-    inside: Option<Inside>,
+    inside: Inside,
     /// What the session inside has said and is no record yet.
     said: Vec<u8>,
 }
@@ -64,10 +62,8 @@ impl Session for TlsSession {
     }
 
     fn wait(&self) -> Option<Wait> {
-        match &self.inside {
-            Some(inside) => inside.wait(),
-            None => Some(Wait { id: HANDSHAKE, time_max: self.handshake_time_max }),
-        }
+        let handshake = Wait { id: HANDSHAKE, time_max: self.handshake_time_max };
+        if self.inside.is_open() { self.inside.wait() } else { Some(handshake) }
     }
 }
 
@@ -77,8 +73,15 @@ impl TlsSession {
         newcomer: Newcomer,
         handshake_time_max: Duration,
     ) -> Self {
-        let (records, said) = (Records::default(), Vec::new());
-        Self { tls, newcomer, handshake_time_max, begun: false, records, inside: None, said }
+        Self {
+            tls,
+            newcomer,
+            handshake_time_max,
+            begun: false,
+            records: Records::default(),
+            inside: Inside::default(),
+            said: Vec::new(),
+        }
     }
 
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Flow, Error> {
@@ -94,12 +97,12 @@ impl TlsSession {
             self.log_failure("it sends a message in too many pieces");
             return Ok(Flow::Close);
         }
-        Ok(self.flow())
+        Ok(self.inside.flow())
     }
 
     /// What is no bytes is the session's inside. Who has not shaken hands is not waited for.
     fn tell(&mut self, input: Input<'_>, out: &mut Vec<u8>) -> Result<Flow, Error> {
-        let Some(inside) = &mut self.inside else {
+        if !self.inside.is_open() {
             if matches!(input, Input::Deadline) {
                 self.log_failure("it took too long");
             }
@@ -107,7 +110,8 @@ impl TlsSession {
                 Input::Mail(Mail::News) | Input::Drained | Input::Bytes(_) => Flow::Continue,
                 Input::Mail(Mail::Shutdown) | Input::Deadline | Input::Eof => Flow::Close,
             });
-        };
+        }
+        let inside = &mut self.inside;
         speak(&mut self.said, out, |out| match input {
             Input::Eof => inside.end(out),
             input => inside.tell(input, out),
@@ -115,11 +119,7 @@ impl TlsSession {
         if !self.said.is_empty() || inside.flow() == Flow::Close {
             self.proceed(out)?;
         }
-        Ok(self.flow())
-    }
-
-    fn flow(&self) -> Flow {
-        self.inside.as_ref().map_or(Flow::Continue, Inside::flow)
+        Ok(self.inside.flow())
     }
 
     /// Takes all whole records, opens the session when it is time, and makes records of what it says.
@@ -128,50 +128,35 @@ impl TlsSession {
             let Self { tls, records, inside, said, .. } = self;
             let UnbufferedStatus { mut discard, state, .. } =
                 tls.process_tls_records(records.left());
-            let (mut first, mut is_done) = (Vec::new(), false);
+            let mut is_done = false;
             match state? {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
                         discard += record.discard;
-                        match inside {
-                            Some(inside) => {
-                                speak(said, out, |out| inside.take(record.payload, out));
-                            }
-                            None => first.extend_from_slice(record.payload),
-                        }
+                        speak(said, out, |out| inside.take(record.payload, out));
                     }
                 }
-                ConnectionState::EncodeTlsData(mut data) => {
-                    append(out, 0, |room| {
-                        data.encode(room).map_err(|error| room_to_encode(&error))
-                    })?;
-                }
+                ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out)?,
                 ConnectionState::TransmitTlsData(data) => data.done(),
-                ConnectionState::PeerClosed => {
-                    if let Some(inside) = inside {
-                        speak(said, out, |out| inside.end(out));
-                    }
-                }
+                ConnectionState::PeerClosed => speak(said, out, |out| inside.end(out)),
                 ConnectionState::WriteTraffic(traffic) => {
-                    if let Some(inside) = inside {
-                        write(traffic, said, inside.flow(), out)?;
-                    }
+                    write(traffic, said, inside.flow(), out)?;
                     is_done = true;
                 }
                 _ => is_done = true,
             }
             records.remove(discard);
-            if self.inside.is_none() && !self.tls.is_handshaking() {
-                self.open(&first, out);
+            if !self.inside.is_open() && !self.tls.is_handshaking() {
+                self.open(out);
             } else if is_done {
                 return Ok(());
             }
         }
     }
 
-    /// The handshake is done, and `first` came right behind it.
-    fn open(&mut self, first: &[u8], out: &mut Vec<u8>) {
+    /// The handshake is done.
+    fn open(&mut self, out: &mut Vec<u8>) {
         let Newcomer { service, peer, mailbox } = &self.newcomer;
         let certificate = self.tls.peer_certificates().and_then(<[_]>::first);
         let agency = certificate.and_then(|certificate| agency_of(certificate).ok());
@@ -182,10 +167,8 @@ impl TlsSession {
             self.tls.handshake_kind() == Some(HandshakeKind::Resumed),
         );
         let session = service.open(Peer { agency, ..*peer }, mailbox.clone());
-        let inside = self.inside.insert(Inside::new(session));
-        if !first.is_empty() {
-            speak(&mut self.said, out, |out| inside.take(first, out));
-        }
+        let inside = &mut self.inside;
+        speak(&mut self.said, out, |out| inside.open(session, out));
     }
 
     /// What the peer is told of a mistake in its TLS. As long as there is something to be sent rustls
@@ -194,16 +177,14 @@ impl TlsSession {
         while self.tls.wants_write() {
             let UnbufferedStatus { state, .. } = self.tls.process_tls_records(self.records.left());
             let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
-            if append(out, 0, |room| data.encode(room).map_err(|error| room_to_encode(&error)))
-                .is_err()
-            {
+            if encode(&mut data, out).is_err() {
                 return;
             }
         }
     }
 
     fn log_failure(&self, error: &str) {
-        let action = if self.inside.is_some() { "receive_record" } else { "tls_handshake" };
+        let action = if self.inside.is_open() { "receive_record" } else { "tls_handshake" };
         let Newcomer { service, peer, .. } = &self.newcomer;
         let (service, ip, error) = (service.name(), peer.address.ip(), log_line::value(error));
         log::warn!(
@@ -244,11 +225,31 @@ fn begins_handshake(bytes: &[u8]) -> bool {
 /// Has something said behind what was `said` before it. Who says it sees, as without TLS, all that has
 /// not left: limits on unwritten output count that.
 fn speak(said: &mut Vec<u8>, out: &mut Vec<u8>, by: impl FnOnce(&mut Vec<u8>)) {
+    if out.is_empty() {
+        // Then the two can change places, and nothing is copied.
+        std::mem::swap(said, out);
+        by(out);
+        std::mem::swap(said, out);
+        return;
+    }
     let sealed = out.len();
     out.append(said);
     by(out);
     said.extend_from_slice(&out[sealed..]);
     out.truncate(sealed);
+}
+
+/// Appends a message of a handshake, or an alert.
+fn encode(
+    data: &mut EncodeTlsData<'_, ServerConnectionData>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    append(out, 0, |room| {
+        data.encode(room).map_err(|error| match error {
+            EncodeError::InsufficientSize(size) => Some(size.required_size),
+            EncodeError::AlreadyEncoded => None,
+        })
+    })
 }
 
 /// Makes records of what is said, and of the end where it comes to that.
@@ -260,16 +261,12 @@ fn write(
 ) -> Result<(), Error> {
     if !said.is_empty() {
         let room = said.len() + (said.len() / RECORD_PAYLOAD_MAX + 1) * RECORD_OVERHEAD;
-        append(out, room, |room| {
-            traffic.encrypt(said, room).map_err(|error| room_to_encrypt(&error))
-        })?;
+        append(out, room, |room| traffic.encrypt(said, room).map_err(|error| room_for(&error)))?;
         // Between answers a connection keeps no memory.
         *said = Vec::new();
     }
     if flow == Flow::Close {
-        append(out, 0, |room| {
-            traffic.queue_close_notify(room).map_err(|error| room_to_encrypt(&error))
-        })?;
+        append(out, 0, |room| traffic.queue_close_notify(room).map_err(|error| room_for(&error)))?;
     }
     Ok(())
 }
@@ -297,20 +294,9 @@ fn append(
     }
 }
 
-fn room_to_encode(error: &EncodeError) -> Option<usize> {
+fn room_for(error: &EncryptError) -> Option<usize> {
     match error {
-        EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => {
-            Some(*required_size)
-        }
-        EncodeError::AlreadyEncoded => None,
-    }
-}
-
-fn room_to_encrypt(error: &EncryptError) -> Option<usize> {
-    match error {
-        EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => {
-            Some(*required_size)
-        }
+        EncryptError::InsufficientSize(size) => Some(size.required_size),
         EncryptError::EncryptExhausted => None,
     }
 }

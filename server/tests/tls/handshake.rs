@@ -133,6 +133,21 @@ fn what_comes_right_behind_the_handshake_is_not_lost() {
 }
 
 #[test]
+fn an_end_right_behind_the_handshake_is_told() {
+    for words in [&b""[..], b"words"] {
+        let mut pair = Pair::new(nothing);
+        let hello = pair.records();
+        assert_eq!(pair.hand_in(Input::Bytes(&hello)), Flow::Continue);
+        pair.deliver();
+        let mut last = pair.say(words);
+        pair.client.send_close_notify();
+        last.extend(pair.records());
+        assert_eq!(pair.hand_in(Input::Bytes(&last)), Flow::Continue);
+        assert_eq!(pair.given().last(), Some(&Given::Eof), "{words:?}");
+    }
+}
+
+#[test]
 fn after_the_handshake_the_wait_is_that_of_the_session_inside() {
     let mut pair = Pair::connected(nothing);
     assert_eq!(pair.wait(), None);
