@@ -51,8 +51,14 @@ echo "1. an authority, and certificates of the server and of $agencies agencies"
     # shellcheck disable=SC2046 # One option for each.
     "$bin/bolillero" pki agency --dir "$pki" $(seq -f '--id %.0f' "$agencies")
 } >"$run/pki.log" 2>&1 || fail 'making certificates failed' "$run/pki.log"
-trust="--tls --ca $pki/ca.pem"
-of_agency() { echo "$trust --cert $pki/agency-$1.pem --key $pki/agency-$1-key.pem"; }
+
+# What follows, in place of this shell, as one that trusts the authority; as one that shows the certificate of agency $1.
+trusting() { exec "$bin/bolillero" "$@" --tls --ca "$pki/ca.pem"; }
+as_agency() {
+    agency=$1
+    shift
+    trusting "$@" --cert "$pki/agency-$agency.pem" --key "$pki/agency-$agency-key.pem"
+}
 
 echo "2. the server, all of it over TLS"
 "$bin/bolillero-server" serve --data-dir "$run/central" --agencies "$agencies" \
@@ -73,14 +79,13 @@ echo "3. the agencies, each with its certificate; the last speaks the text diale
 clients=
 i=1
 while [ "$i" -le "$agencies" ]; do
-    # shellcheck disable=SC2046 # Several options.
-    if [ "$i" -lt "$agencies" ] || [ "$agencies" -eq 1 ]; then
-        set -- --server "$lottery"
+    set -- --id "$i" --bets "$data/agency-$i.csv"
+    if [ "$i" -lt "$agencies" ]; then
+        set -- "$@" --server "$lottery"
     else
-        set -- --server "$(address_of lottery-text)" --text
+        set -- "$@" --server "$(address_of lottery-text)" --text
     fi
-    # shellcheck disable=SC2046
-    "$bin/bolillero" agency --id "$i" --bets "$data/agency-$i.csv" "$@" $(of_agency "$i") >"$run/agency-$i.log" 2>&1 &
+    as_agency "$i" agency "$@" >"$run/agency-$i.log" 2>&1 &
     clients="$clients $!"
     children="$children $!"
     i=$((i + 1))
@@ -93,23 +98,21 @@ for client in $clients; do
 done
 
 echo "4. a bet for agency 2 that comes with agency 1's certificate"
-# shellcheck disable=SC2046
-if "$bin/bolillero" bet --id 2 --server "$lottery" $(of_agency 1) --first-name Ana --last-name Paz --document 30904465 \
-    --birth-date 1999-03-17 --number 7574 >"$run/bet.log" 2>&1; then
+if (as_agency 1 bet --id 2 --server "$lottery" --first-name Ana --last-name Paz --document 30904465 \
+    --birth-date 1999-03-17 --number 7574) >"$run/bet.log" 2>&1; then
     fail 'it was taken' "$run/server.log"
 fi
 sed -n 's/.*error: \(the office refused\)/   \1/p' "$run/bet.log"
 
 echo "5. the published winners, fetched by somebody without a certificate"
-# shellcheck disable=SC2086
-"$bin/bolillero" files get "$files" --all --output "$run/published" $trust >"$run/files.log" 2>&1 ||
+(trusting files get "$files" --all --output "$run/published") >"$run/files.log" 2>&1 ||
     fail 'fetching the results failed' "$run/files.log"
 for file in "$run"/published/winners-*.csv; do
     echo "   ${file##*/}: $(wc -l <"$file") lines"
 done
 
 echo "6. two operators in the room"
-guest() { "$bin/bolillero" room "$room" --name "$1" --until "$2" $trust >"$run/room-$1.log" 2>&1; }
+guest() { trusting room "$room" --name "$1" --until "$2" >"$run/room-$1.log" 2>&1; }
 : >"$run/room-leo.log"
 {
     await '^ana: ' "$run/room-leo.log" "$server"

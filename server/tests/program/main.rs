@@ -36,6 +36,7 @@ mod shutdown;
 mod stdout;
 mod text;
 mod tls;
+mod whole_office;
 
 /// A test of each behaviour for each driver, which it is told by its name.
 macro_rules! for_every_driver {
