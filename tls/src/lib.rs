@@ -24,6 +24,7 @@ pub use rustls;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::CipherSuite;
 use rustls::crypto::{CryptoProvider, ring};
 
 /// The files in which somebody's certificate and its key are.
@@ -35,7 +36,16 @@ pub struct Identity {
     pub key: PathBuf,
 }
 
-/// The same for all, so that nothing depends on who installs a default for the process first.
+/// The same for all, so that nothing depends on who installs a default for the process first. Suites
+/// with AES-128 come first: they are as good as any, and ring has no hardware for SHA-384, which those
+/// with AES-256 hash with.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    let mut provider = ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| match suite.suite() {
+        CipherSuite::TLS13_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => 0,
+        _ => 1,
+    });
+    Arc::new(provider)
 }
