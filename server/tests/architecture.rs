@@ -94,6 +94,9 @@ fn sessions_and_the_state_see_no_clock_thread_or_file() {
         "room/guests.rs",
         "room/bucket.rs",
         "room/refused.rs",
+        "tls.rs",
+        "tls/session.rs",
+        "tls/inside.rs",
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
         let code = code_of(&fs::read_to_string(&path).unwrap());
@@ -103,12 +106,21 @@ fn sessions_and_the_state_see_no_clock_thread_or_file() {
     }
 }
 
+#[test]
+fn only_tls_knows_tls() {
+    check("server/src", &["rustls"], &["server/src/tls"]);
+    check("protocol/src", &["rustls", "bolillero_tls"], &[]);
+    check("tls/src", &SOCKETS, &[]);
+    check("tls/src", &FILES, &["/files.rs"]);
+}
+
 /// A clock that is set back, or was never right, changes the times in log lines and nothing else.
 #[test]
 fn only_the_log_asks_what_time_it_is() {
     let wall_clocks = ["SystemTime", "UNIX_EPOCH", "Local::", "Utc::", "Realtime"];
-    for folder in ["protocol/src", "server/src", "client/src"] {
-        check(folder, &wall_clocks, &["/log.rs"]);
+    for folder in ["protocol/src", "server/src", "client/src", "tls/src"] {
+        // A certificate says from when until when it is good.
+        check(folder, &wall_clocks, &["/log.rs", "tls/src/authority.rs"]);
     }
 }
 
