@@ -4,17 +4,13 @@
 #   scripts/run-office.sh BIN_DIR DATA_DIR [SERVER OPTION ...]
 # DATA_DIR holds agency-1.csv, agency-2.csv, ... What happened stays in DATA_DIR/office.
 set -eu
+. "$(dirname "$0")/running.sh"
 
 bin=$1
 data=$2
 shift 2
 
-agencies=0
-while [ -f "$data/agency-$((agencies + 1)).csv" ]; do agencies=$((agencies + 1)); done
-if [ "$agencies" -eq 0 ]; then
-    echo "run-office: $data has no agency-1.csv: name a directory with bets, or make one with 'make data'" >&2
-    exit 2
-fi
+count_agencies "$data"
 
 run=$data/office
 pki=$run/pki
@@ -23,12 +19,6 @@ mkdir -p "$run"
 children=
 trap 'kill $children 2>/dev/null || true' EXIT
 trap 'exit 1' INT TERM
-
-fail() {
-    echo "run-office: $1; see $2" >&2
-    tail -n 3 "$2" >&2
-    exit 1
-}
 
 # Waits until the file $2 has a line that matches $1, for as long as the process $3 runs.
 await() {
@@ -40,9 +30,6 @@ await() {
         sleep 0.05
     done
 }
-
-# The value of a field in the last line of a log that has it.
-field() { sed -n "s/.*| $2: \([^ |]*\).*/\1/p" "$1" | tail -n 1; }
 
 echo "1. an authority, and certificates of the server and of $agencies agencies"
 {

@@ -3,17 +3,13 @@
 #   scripts/run.sh BIN_DIR DATA_DIR [SERVER OPTION ...]
 # DATA_DIR holds agency-1.csv, agency-2.csv, ... What happened stays in DATA_DIR/run.
 set -eu
+. "$(dirname "$0")/running.sh"
 
 bin=$1
 data=$2
 shift 2
 
-agencies=0
-while [ -f "$data/agency-$((agencies + 1)).csv" ]; do agencies=$((agencies + 1)); done
-if [ "$agencies" -eq 0 ]; then
-    echo "run: $data has no agency-1.csv: name a directory with bets, or make one with 'make data'" >&2
-    exit 2
-fi
+count_agencies "$data"
 
 run=$data/run
 rm -rf "$run"
@@ -22,14 +18,6 @@ mkdir -p "$run"
     --agencies "$agencies" "$@" >"$run/server.log" 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null || true' EXIT INT TERM
-
-# The value of a field in the last line of a log that has it.
-field() { sed -n "s/.*| $2: \([^ |]*\).*/\1/p" "$1" | tail -n 1; }
-fail() {
-    echo "run: $1; see $2" >&2
-    tail -n 3 "$2" >&2
-    exit 1
-}
 
 # The server logs its address when it is ready, unless it was told to log less.
 address=
