@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bolillero_protocol::log_line;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::{
@@ -71,7 +71,12 @@ impl ServerTls {
     /// # Errors
     /// [`FileError`]: the first file that is of no use.
     pub fn load(files: &ServerFiles) -> Result<Self, FileError> {
-        let configure = |clients| configure(&files.identity, clients).map(Arc::new);
+        let Identity { cert, key } = &files.identity;
+        let (chain, key) = (certificates(cert)?, private_key(key)?);
+        let configure = |clients| {
+            let config = configure(chain.clone(), key.clone_key(), clients).map(Arc::new);
+            config.map_err(|error| FileError::Unusable { identity: files.identity.clone(), error })
+        };
         let anyone = configure(Arc::new(NoClientAuth))?;
         let Some(path) = &files.client_ca else { return Ok(Self { anyone, known: None }) };
         let of_authority = verifier(path)?;
@@ -102,18 +107,16 @@ impl ServerTls {
 }
 
 fn configure(
-    identity: &Identity,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
     clients: Arc<dyn ClientCertVerifier>,
-) -> Result<ServerConfig, FileError> {
-    let (chain, key) = (certificates(&identity.cert)?, private_key(&identity.key)?);
-    let unusable = |error| FileError::Unusable { identity: identity.clone(), error };
+) -> Result<ServerConfig, Error> {
     let builder = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
+        .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(clients);
-    let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
+    let mut config = builder.with_single_cert(chain, key)?;
     // Tickets hold the session themselves: however many come back, the server keeps nothing for it.
-    config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(unusable)?;
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     Ok(config)
 }
 
