@@ -6,6 +6,8 @@
     reason = "what goes wrong in a test is a failure, in its helpers too"
 )]
 
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod rig;
 
 mod handshake;

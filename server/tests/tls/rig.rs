@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use bolillero_server::session::{Flow, Input, Mail, Mailbox, Peer, Service, Session, Wait, Wake};
 use bolillero_server::tls::Secured;
-use bolillero_tls::Identity;
-use bolillero_tls::authority::{Authority, Issued, Validity};
-use bolillero_tls::client::{self, ClientFiles};
 use bolillero_tls::rustls::pki_types::ServerName;
 use bolillero_tls::rustls::{ClientConfig, ClientConnection};
-use bolillero_tls::server::{Admission, ServerFiles, ServerTls};
-use tempfile::TempDir;
+use bolillero_tls::server::{Admission, ServerTls};
+
+use crate::certificates::{self, CERTIFICATES, of_agency, valid, write_server_files};
 
 pub(crate) const HANDSHAKE: Duration = Duration::from_millis(1234);
 
@@ -77,41 +75,18 @@ impl Session for Noting {
     }
 }
 
-/// Files of an authority, of a server and of two clients, made once.
-struct Files {
-    directory: TempDir,
-    server: ServerTls,
-}
-
-static FILES: LazyLock<Files> = LazyLock::new(|| {
+static SERVER: LazyLock<ServerTls> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
-    let validity = Validity::of(Duration::from_hours(1));
-    let (authority, ca) = Authority::generate(validity).unwrap();
-    let save = |name: &str, issued: &Issued| {
-        let identity = identity(&directory, name);
-        std::fs::write(&identity.cert, &issued.cert).unwrap();
-        std::fs::write(&identity.key, &issued.key).unwrap();
-        identity
-    };
-    let ca = save("ca", &ca);
-    let server = save("server", &authority.server(&["office".to_owned()], validity).unwrap());
-    save("agency", &authority.agency(7, validity).unwrap());
-    save("nobody", &authority.client("nobody", &[], validity).unwrap());
-    let files = ServerFiles { identity: server, client_ca: Some(ca.cert) };
-    Files { server: ServerTls::load(&files).unwrap(), directory }
+    ServerTls::load(&write_server_files(directory.path())).unwrap()
 });
 
-fn identity(directory: &TempDir, name: &str) -> Identity {
-    let file = |end: &str| directory.path().join(format!("{name}{end}"));
-    Identity { cert: file(".pem"), key: file("-key.pem") }
-}
-
-/// What a client is set up with: the certificate of `agency`, of `nobody`, or none.
+/// What a client is set up with: the certificate of `agency`, which is 7, of `nobody`, or none.
 pub(crate) fn client_config(certificate: Option<&str>) -> Arc<ClientConfig> {
-    let directory = &FILES.directory;
-    let identity_of = |name| identity(directory, name);
-    let files = ClientFiles { ca: identity_of("ca").cert, identity: certificate.map(identity_of) };
-    client::load(&files).unwrap()
+    let shown = certificate.map(|name| match name {
+        "agency" => of_agency(7),
+        _ => CERTIFICATES.authority.client(name, &[], valid()).unwrap(),
+    });
+    certificates::client_config(shown.as_ref())
 }
 
 /// Both sides of a connection.
@@ -144,10 +119,10 @@ impl Pair {
     ) -> Self {
         let notes = Arc::new(Mutex::new(Notes::default()));
         let service = Noting { notes: Arc::clone(&notes), answer: Arc::new(answer) };
-        let secured = Secured::new(Arc::new(service), &FILES.server, admission, HANDSHAKE).unwrap();
+        let secured = Secured::new(Arc::new(service), &SERVER, admission, HANDSHAKE).unwrap();
         let session =
             secured.open(Peer::at(([127, 0, 0, 1], 1).into()), Mailbox::new(Arc::new(NoWake)));
-        let name = ServerName::try_from("office").unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
         let client = ClientConnection::new(client, name).unwrap();
         Self { client, notes, session, out: Vec::new() }
     }
