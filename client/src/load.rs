@@ -41,7 +41,7 @@ use lanes::Lanes;
 use latency::Latency;
 use plan::Script;
 use questions::{Question, Questions};
-use report::Report;
+use report::{Handshakes, Report};
 use singles::Singles;
 use sockets::Sockets;
 
@@ -63,7 +63,7 @@ pub fn run(config: &LoadConfig) -> anyhow::Result<()> {
     announce(config, "sent")?;
     let draw = if config.leave_open { None } else { Some(load.draw()?) };
     let handshakes = load.sockets.handshakes();
-    let report = Report { handshakes, ..report(config, &scripts, &sending, draw.as_ref()) };
+    let report = report(config, &scripts, &sending, draw.as_ref(), handshakes);
     let mut out = io::stdout().lock();
     let written =
         if config.json { report.write_json(&mut out) } else { report.write_text(&mut out) };
@@ -174,6 +174,7 @@ fn report(
     scripts: &[Script],
     sending: &Sending,
     draw: Option<&Draw>,
+    handshakes: Option<Handshakes>,
 ) -> Report {
     let batches: u64 = scripts.iter().map(|script| script.packets.len() as u64).sum();
     let bytes: u64 = scripts.iter().map(|script| script.packets.bytes.len() as u64).sum();
@@ -194,7 +195,7 @@ fn report(
         megabytes_per_second: per_second(bytes) / 1e6,
         connections_per_second: (dialect == Dialect::ConnectionPerRequest)
             .then(|| per_second(batches)),
-        handshakes: None,
+        handshakes,
         latency_us: sending.latency.percentiles(),
         client_cpu_seconds: sending.cpu_seconds,
         finish_seconds: draw.map(|draw| draw.finish.as_secs_f64()),
