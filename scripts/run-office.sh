@@ -16,20 +16,7 @@ run=$data/office
 pki=$run/pki
 rm -rf "$run"
 mkdir -p "$run"
-children=
-trap 'kill $children 2>/dev/null || true' EXIT
-trap 'exit 1' INT TERM
-
-# Waits until the file $2 has a line that matches $1, for as long as the process $3 runs.
-await() {
-    tries=0
-    until grep -q -- "$1" "$2"; do
-        kill -0 "$3" 2>/dev/null || fail 'it ended early' "$2"
-        [ "$tries" -lt 400 ] || fail "no '$1' in 20 s" "$2"
-        tries=$((tries + 1))
-        sleep 0.05
-    done
-}
+open_watch "$run"
 
 echo "1. an authority, and certificates of the server and of $agencies agencies"
 {
@@ -48,14 +35,13 @@ as_agency() {
 }
 
 echo "2. the server, all of it over TLS"
-"$bin/bolillero-server" serve --data-dir "$run/central" --agencies "$agencies" \
+watch server "$run/server.log" "$bin/bolillero-server" serve --data-dir "$run/central" --agencies "$agencies" \
     --listen 127.0.0.1:0 --listen-text 127.0.0.1:0 --files 127.0.0.1:0 --room 127.0.0.1:0 \
     --tls-cert "$pki/server.pem" --tls-key "$pki/server-key.pem" --tls-client-ca "$pki/ca.pem" --tls-anyone files,room \
-    "$@" >"$run/server.log" 2>&1 &
-server=$!
-children=$server
+    "$@"
+server=$watcher
 # The room is the last that is logged.
-await '| service: room |' "$run/server.log" "$server"
+await_line '| service: room |' "$run/server.log" "$server" 'the server did not start'
 sed -n 's/.*action: listen .*| service: \([^ ]*\) | address: \([^ ]*\) | tls: \(.*\)/   \1: \2, for \3/p' "$run/server.log"
 address_of() { sed -n "s/.*action: listen .*| service: $1 | address: \([^ ]*\).*/\1/p" "$run/server.log"; }
 lottery=$(address_of lottery)
@@ -63,7 +49,6 @@ files=$(address_of files)
 room=$(address_of room)
 
 echo "3. the agencies, each with its certificate; the last speaks the text dialect"
-clients=
 i=1
 while [ "$i" -le "$agencies" ]; do
     set -- --id "$i" --bets "$data/agency-$i.csv"
@@ -72,14 +57,12 @@ while [ "$i" -le "$agencies" ]; do
     else
         set -- "$@" --server "$(address_of lottery-text)" --text
     fi
-    as_agency "$i" agency "$@" >"$run/agency-$i.log" 2>&1 &
-    clients="$clients $!"
-    children="$children $!"
+    watch "$i" "$run/agency-$i.log" as_agency "$i" agency "$@"
     i=$((i + 1))
 done
+await_agencies "$run"
 i=1
-for client in $clients; do
-    wait "$client" || fail "agency $i ended with $?" "$run/agency-$i.log"
+while [ "$i" -le "$agencies" ]; do
     echo "   agency $i: $(field "$run/agency-$i.log" cantidad) bets, $(field "$run/agency-$i.log" cant_ganadores) winners"
     i=$((i + 1))
 done
@@ -102,20 +85,18 @@ echo "6. two operators in the room"
 guest() { trusting room "$room" --name "$1" --until "$2" >"$run/room-$1.log" 2>&1; }
 : >"$run/room-leo.log"
 {
-    await '^ana: ' "$run/room-leo.log" "$server"
+    await_line '^ana: ' "$run/room-leo.log" "$server" 'the server ended'
     echo 'thank you, ana'
 } | guest leo 'ana left' &
 leo=$!
 children="$children $leo"
-await '^\* you are leo' "$run/room-leo.log" "$leo"
+await_line '^\* you are leo' "$run/room-leo.log" "$leo" 'leo ended'
 echo 'the draw is done, the results are published' | guest ana 'leo: ' || fail 'ana ended with an error' "$run/room-ana.log"
 wait "$leo" || fail 'leo ended with an error' "$run/room-leo.log"
 for guest in ana leo; do
     sed "s/^/   $guest sees  /" "$run/room-$guest.log"
 done
 
-kill -TERM "$server"
-wait "$server" || fail "the server ended with $?" "$run/server.log"
-children=
+stop_server "$server" "$run/server.log"
 echo
 echo "certificates, logs, ledger and results: $run"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The main job, once: a server on a fresh data directory, an agency for each file, one draw, a table.
 #   scripts/run.sh BIN_DIR DATA_DIR [SERVER OPTION ...]
-# DATA_DIR holds agency-1.csv, agency-2.csv, ... What happened stays in DATA_DIR/run.
+# DATA_DIR holds agency-1.csv, agency-2.csv, ... Logs, ledger and results stay in DATA_DIR/run.
 set -eu
 . "$(dirname "$0")/running.sh"
 
@@ -14,42 +14,24 @@ count_agencies "$data"
 run=$data/run
 rm -rf "$run"
 mkdir -p "$run"
-"$bin/bolillero-server" serve --listen 127.0.0.1:0 --data-dir "$run/central" \
-    --agencies "$agencies" "$@" >"$run/server.log" 2>&1 &
-server=$!
-trap 'kill "$server" 2>/dev/null || true' EXIT INT TERM
-
-# The server logs its address when it is ready, unless it was told to log less.
-address=
-tries=0
-while [ -z "$address" ]; do
-    kill -0 "$server" 2>/dev/null || fail "the server did not start" "$run/server.log"
-    [ "$tries" -lt 400 ] || fail "the server has not logged its address in 20 s" "$run/server.log"
-    tries=$((tries + 1))
-    sleep 0.05
-    address=$(sed -n 's/.*action: listen .*| service: lottery | address: \([^ ]*\).*/\1/p' "$run/server.log")
-done
+open_watch "$run"
+watch server "$run/server.log" "$bin/bolillero-server" serve --listen 127.0.0.1:0 --data-dir "$run/central" \
+    --agencies "$agencies" "$@"
+server=$watcher
+# With --log-level warning there is no such line: the run then ends after the wait.
+await_line 'action: listen .*| service: lottery |' "$run/server.log" "$server" 'the server did not start'
+address=$(sed -n 's/.*action: listen .*| service: lottery | address: \([^ ]*\).*/\1/p' "$run/server.log")
 
 echo "server at $address, $agencies agencies, bets from $data"
 begin=$(date +%s%N)
-clients=
 i=1
 while [ "$i" -le "$agencies" ]; do
-    "$bin/bolillero" agency --id "$i" --bets "$data/agency-$i.csv" --server "$address" \
-        >"$run/agency-$i.log" 2>&1 &
-    clients="$clients $!"
+    watch "$i" "$run/agency-$i.log" "$bin/bolillero" agency --id "$i" --bets "$data/agency-$i.csv" --server "$address"
     i=$((i + 1))
 done
-i=1
-for client in $clients; do
-    wait "$client" || fail "agency $i ended with $?" "$run/agency-$i.log"
-    i=$((i + 1))
-done
+await_agencies "$run"
 end=$(date +%s%N)
-
-kill -TERM "$server"
-trap - EXIT INT TERM
-wait "$server" || fail "the server ended with $?" "$run/server.log"
+stop_server "$server" "$run/server.log"
 
 total_bets=0
 total_winners=0
