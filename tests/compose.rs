@@ -324,6 +324,23 @@ fn the_images_share_every_stage_but_their_last() {
 }
 
 #[test]
+fn what_stands_in_for_sources_compiles_without_warnings() {
+    let dockerfile = read("server/Dockerfile");
+    let stand_in = dockerfile.split("printf '").nth(1).unwrap().split('\'').next().unwrap();
+    let directory = tempdir().unwrap();
+    let source = directory.path().join("stand_in.rs");
+    fs::write(&source, stand_in.replace("\\n", "\n")).unwrap();
+    for kind in ["lib", "bin"] {
+        let mut rustc = Command::new("rustc");
+        rustc.args(["--edition", "2024", "--crate-type", kind, "--emit", "metadata"]);
+        // The workspace's lints, as far as they look at a file like this.
+        rustc.args(["-D", "warnings", "-W", "missing_docs", "-W", "unreachable_pub"]);
+        let output = rustc.arg(&source).current_dir(directory.path()).output().unwrap();
+        assert!(output.status.success(), "{kind}: {output:?}");
+    }
+}
+
+#[test]
 fn every_manifest_of_the_workspace_reaches_the_build() {
     let manifest = read("Cargo.toml");
     let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).unwrap();
