@@ -37,7 +37,7 @@ help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build both programs, optimised
-	cargo build --release --locked
+	cargo build --release --locked -p bolillero-server -p bolillero
 
 run: build ## The main job: server, an agency for each file in DATA, draw, winners
 	@scripts/run.sh $(BIN) $(DATA) $(SERVE)
@@ -76,7 +76,8 @@ mutants: ## Show that the simulation bites: every change in server/tests/mutants
 fuzz: ## Have a fuzzer try every decoder, SECONDS each; needs cargo-fuzz
 	@scripts/fuzz.sh $(SECONDS) $(TARGETS)
 
-bench: build ## Measure beside small reference servers, in turns: target/bench/report.md, pictures
+bench: ## Measure beside small reference servers, in turns: target/bench/report.md, pictures
+	cargo build --release --locked -p bolillero-server -p bolillero -p bolillero-bench
 	$(BIN)/bolillero-bench --bin-dir $(BIN) --out target/bench $(if $(QUICK),--quick) $(BENCH)
 
 bench-micro: ## Time each step of a bet's path beside the memory, also with the first file of DATA
@@ -90,17 +91,15 @@ docker-image-server: need-docker ## Build the image server:latest
 docker-image-client: need-docker ## Build the image client:latest
 	docker build -f ./client/Dockerfile -t client:latest .
 
-docker-compose-up: need-compose docker-image ## Build the images, start server and clients: N=3 for three of them
-# Compose does not see that a mounted file has changed, so what runs is started anew. Other agencies are another draw, which the
-# ledger of the one before would refuse.
+docker-compose-up: need-compose ## Build the images, start server and clients: N=3 for three of them
+# Before the images: a wrong N fails here, not minutes later.
 ifeq ($(origin N),command line)
 	./generar-compose.sh $(COMPOSE_FILE) $(N)
-	@$(MAKE) --no-print-directory docker-compose-down
 else
 	@[ -f $(COMPOSE_FILE) ] || ./generar-compose.sh $(COMPOSE_FILE) 5
-	$(COMPOSE) stop
 endif
-	$(COMPOSE) up -d --build
+	@$(MAKE) --no-print-directory docker-image
+	@scripts/compose-up.sh $(COMPOSE_FILE) $(if $(filter command,$(firstword $(origin N))),fresh)
 
 docker-compose-logs: need-compose ## Follow what server and clients log
 	$(COMPOSE) logs -f

@@ -17,10 +17,11 @@ use crate::process::{Ended, Process};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 8] = [
     "Makefile",
     "generar-compose.sh",
     "validar-echo-server.sh",
+    "scripts/compose-up.sh",
     "scripts/need-docker.sh",
     "scripts/probe-container.sh",
     "server/config.ini",
@@ -53,13 +54,26 @@ impl Deployment {
             fs::create_dir_all(copy.parent().unwrap()).unwrap();
             fs::copy(repository().join(part), copy).unwrap();
         }
+        let mut deployment = Self { directory, clients: Vec::new(), _alone: alone };
+        deployment.generate(environment, clients);
+        deployment
+    }
+
+    /// Writes the compose file, also over an earlier one.
+    pub(crate) fn generate(&mut self, environment: &[(&str, &str)], clients: usize) {
         let mut generator = Command::new("sh");
         generator.args(["generar-compose.sh", COMPOSE_FILE, &clients.to_string()]);
         generator.env_remove("TP0_MODE").env_remove("BOLILLERO_VOLUME");
-        generator.envs(environment.iter().copied()).current_dir(directory.path());
+        generator.envs(environment.iter().copied()).current_dir(self.directory.path());
         succeeded(run(&mut generator));
-        let clients = (1..=clients).map(|id| format!("client{id}")).collect();
-        Self { directory, clients, _alone: alone }
+        self.clients = (1..=clients).map(|id| format!("client{id}")).collect();
+    }
+
+    /// Starts all services as `make docker-compose-up` does once the images are there.
+    pub(crate) fn start(&self) -> Output {
+        let mut command = within(SCRIPT_SECONDS_MAX, "sh");
+        command.args(["scripts/compose-up.sh", COMPOSE_FILE]);
+        run(command.current_dir(self.directory.path()))
     }
 
     /// A lottery among the agencies of `inputs`, each with its file, in batches of so many bets.
@@ -115,10 +129,10 @@ impl Deployment {
     }
 
     /// Runs a target of the Makefile, one that builds nothing.
-    pub(crate) fn make(&self, target: &str) -> Output {
+    pub(crate) fn make(&self, arguments: &[&str]) -> Output {
         let mut command = within(SCRIPT_SECONDS_MAX, "make");
         command.arg("--no-print-directory").arg("--directory").arg(self.directory.path());
-        run(command.arg(target))
+        run(command.args(arguments))
     }
 
     pub(crate) fn validate_echo_server(&self) -> Output {

@@ -22,7 +22,7 @@ fn an_echo_server_is_found_good_on_whatever_port_it_has() {
         deployment.up(&[]);
         check_validated(&deployment.validate_echo_server(), "success");
         assert_healthy_log(&lines("server"));
-        let lottery = deployment.make("test-container");
+        let lottery = deployment.make(&["test-container"]);
         assert!(!lottery.status.success(), "an echo server is no lottery: {lottery:?}");
     }
 }
@@ -31,7 +31,7 @@ fn an_echo_server_is_found_good_on_whatever_port_it_has() {
 fn a_lottery_is_found_good_and_is_no_echo_server() {
     let deployment = Deployment::lottery(&Inputs::find(), 100);
     deployment.up(&["server"]);
-    let output = deployment.make("test-container");
+    let output = deployment.make(&["test-container"]);
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.ends_with("action: probe | result: success | service: lottery\n"), "{said}");
@@ -74,6 +74,58 @@ fn the_health_check_turns_healthy_and_logs_nothing() {
         assert_eq!(lines.len(), lines_of_start, "{lines:#?}");
         assert_eq!(count(&lines, "action: listen"), 1);
     }
+}
+
+#[test]
+fn a_deployment_goes_on_with_its_ledger_and_another_one_starts_afresh() {
+    let mut deployment = Deployment::lottery(&Inputs::find(), 100);
+    let drawn = "action: sorteo | result: success";
+    for (mode, clients, draws) in [
+        ("lottery", 5, 1),
+        // The same once more: the draw is done, and its lines are still there.
+        ("lottery", 5, 1),
+        ("lottery", 3, 1),
+        ("single", 5, 0),
+        ("lottery", 5, 1),
+    ] {
+        deployment.generate(&[("TP0_MODE", mode)], clients);
+        let output = deployment.start();
+        assert!(output.status.success(), "{mode} {clients}: {output:?}");
+        assert_eq!(deployment.exit_codes(&deployment.clients), vec![0; clients], "{mode}");
+        assert_eq!(count(&lines("server"), drawn), draws, "{mode} {clients}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_start_fails_the_start_and_stops_the_clients() {
+    let volume = "bolillero-test-other-draw";
+    let environment = [("BOLILLERO_VOLUME", volume)];
+    let mut deployment = Deployment::with_environment(&environment, 0);
+    let output = deployment.start();
+    assert!(output.status.success(), "{output:?}");
+    // The ledger in the volume is of a draw of no agencies.
+    deployment.generate(&[("TP0_MODE", "single"), environment[0]], 1);
+    let output = deployment.start();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    for part in [
+        "server: Exited (1)",
+        "the ledger is of a draw with --agencies 0",
+        "generate the compose file with another volume",
+    ] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+    assert_eq!(docker(&["ps", "-q", "--filter", "label=com.docker.compose.project=tp0"]), "");
+}
+
+#[test]
+fn a_wrong_number_of_clients_is_refused_before_anything_is_built() {
+    let deployment = Deployment::new("echo", 0);
+    // There is no Dockerfile here: a build would fail with another message.
+    let output = deployment.make(&["docker-compose-up", "N=abc"]);
+    assert!(!output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("usage: ") && !told.contains("Dockerfile"), "{told}");
 }
 
 #[test]

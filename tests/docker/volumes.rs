@@ -19,7 +19,7 @@ fn a_named_volume_outlives_down_and_an_unnamed_one_starts_anew() {
         deployment.finish();
         assert_eq!(stored_bets(), 3);
         let volume = inspect("server", "{{(index .Mounts 0).Name}} {{(index .Mounts 1).Name}}");
-        succeeded(deployment.make("docker-compose-down"));
+        succeeded(deployment.make(&["docker-compose-down"]));
         let there = docker(&["volume", "ls", "--quiet"]);
         assert_eq!(there.lines().any(|line| line == volume.trim()), left > 0, "{volume}: {there}");
         deployment.up(&["server"]);
