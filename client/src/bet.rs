@@ -1,7 +1,7 @@
 //! One bet, by opcode 1. A retry could count twice, so a lost answer ends it. Knows no socket, no
 //! clock and no file.
 
-use bolillero_protocol::bet::Bet;
+use bolillero_protocol::bet::{Bet, Number};
 use bolillero_protocol::list::push_item;
 use bolillero_protocol::log_line;
 use bolillero_protocol::message::{Reply, Request};
@@ -45,7 +45,8 @@ impl Dialogue for SingleBet<'_> {
         let request = REQUEST.to_owned();
         match reply {
             Reply::Ack => {
-                let Bet { document, number, .. } = self.bet;
+                let Bet { document, .. } = self.bet;
+                let number = self.bet.number().map_or(0, Number::value);
                 log::info!(
                     "action: apuesta_enviada | result: success | dni: {document} | numero: {number}"
                 );

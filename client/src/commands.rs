@@ -6,6 +6,7 @@ use std::thread;
 
 use ::log::LevelFilter;
 use anyhow::{Context as _, ensure};
+use bolillero_protocol::bet::Number;
 use bolillero_protocol::log_line;
 
 use crate::agency::{Session, Terms};
@@ -66,7 +67,8 @@ fn run_agency(config: &AgencyConfig) -> anyhow::Result<()> {
 
 fn run_bet(config: &BetConfig) -> anyhow::Result<()> {
     let bet = config.bet();
-    let named = format!("dni: {} | numero: {} | ", bet.document, bet.number);
+    let number = bet.number().map_or(0, Number::value);
+    let named = format!("dni: {} | numero: {number} | ", bet.document);
     until_asked("apuesta_enviada", &named, &config.client.log_level, |ending| {
         ::log::info!("action: config | result: success | {}", config.client.log_fields());
         let office = &config.client.office;

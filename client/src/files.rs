@@ -19,6 +19,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write as _};
 
 use bolillero_protocol::hftp::FileName;
+use bolillero_protocol::log_line;
 
 pub use error::{FilesError, Problem, Refusal};
 pub use folder::Existing;
@@ -165,11 +166,13 @@ fn flush() -> Result<(), FilesError> {
 
 /// Says a line on stdout, where nobody need read it.
 fn say(line: &str) {
+    let line = log_line::message(line);
     progress::set_aside(|| drop(writeln!(io::stdout(), "{line}")));
 }
 
 /// Tells a line on stderr, where nobody need read it.
 fn tell(line: &str) {
+    let line = log_line::message(line);
     progress::set_aside(|| drop(writeln!(io::stderr(), "bolillero: {line}")));
 }
 

@@ -58,7 +58,7 @@ fn line(record: &Record<'_>) -> String {
     };
     let mut line = String::new();
     log_line::push_prefix(&mut line, Local::now(), level);
-    line.push_str(&record.args().to_string());
+    line.push_str(&log_line::message(&record.args().to_string()));
     line.truncate(line.floor_char_boundary(LINE_SIZE_MAX - 1));
     line.push('\n');
     line

@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bolillero_protocol::room::OBJECT_BYTES_MAX;
+use bolillero_protocol::visible;
 
 use crate::config::RoomConfig;
 use crate::connect::{self, Heard, Listening, Speaking};
@@ -88,10 +89,12 @@ impl Screen {
         }
     }
 
+    /// Shows a line. What an error in it quotes of a peer is escaped here, as all else was before.
     fn show(&self, line: &str) -> Result<(), RoomError> {
+        let line = visible::escape(line);
         match &self.0 {
-            Some(terminal) => terminal.show(line),
-            None => lines::write(line),
+            Some(terminal) => terminal.show(&line),
+            None => lines::write(&line),
         }
         .map_err(RoomError::Stdout)
     }

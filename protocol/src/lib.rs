@@ -11,6 +11,7 @@
 //! hftp       the files' protocol: command lines, replies, slices
 //! room       JSON objects of those who talk
 //! log_line   the lines that deployed tools parse
+//! visible    which characters of a peer's text can be shown
 //! ```
 //!
 //! `PROTOCOL.md` at the root of the repository describes the same for somebody who writes a client.
@@ -24,6 +25,7 @@ pub mod error;
 pub mod hftp;
 pub mod list;
 pub mod log_line;
+pub mod visible;
 pub mod message;
 pub mod room;
 pub mod text;

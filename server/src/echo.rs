@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use bolillero_protocol::log_line;
+
 use crate::session::{Flow, Input, Mail, Mailbox, Peer, Service, Session, Wait};
 
 /// How the log lines about accepting begin.
@@ -63,7 +65,7 @@ impl Session for EchoSession {
             Input::Mail(Mail::News) | Input::Drained => Flow::Continue,
             Input::Eof => {
                 if !self.partial.is_empty() {
-                    log_line(self.ip, &self.partial);
+                    log_message(self.ip, &self.partial);
                     out.append(&mut self.partial);
                 }
                 Flow::Close
@@ -106,17 +108,16 @@ impl EchoSession {
     }
 
     fn answer(&mut self, line: &[u8], out: &mut Vec<u8>) {
-        log_line(self.ip, line);
+        log_message(self.ip, line);
         out.extend_from_slice(line);
         out.push(b'\n');
         self.n_lines += 1;
     }
 }
 
-fn log_line(ip: IpAddr, line: &[u8]) {
+fn log_message(ip: IpAddr, line: &[u8]) {
     if log::log_enabled!(log::Level::Info) {
-        let forbidden = |c: char| c == '|' || c.is_control();
-        let line = String::from_utf8_lossy(line).replace(forbidden, " ");
+        let line = log_line::value(&String::from_utf8_lossy(line));
         let line = line.trim_end();
         log::info!("action: receive_message | result: success | ip: {ip} | msg: {line}");
     }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bolillero_protocol::log_line::push_prefix;
+use bolillero_protocol::log_line::{self, push_prefix};
 use chrono::Local;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -29,7 +29,8 @@ pub fn start(level: LevelFilter) {
     log::set_max_level(level);
 }
 
-/// Writes several messages, each ended by a line feed, in as few writes as stdout allows.
+/// Writes several messages, each ended by a line feed, in as few writes as stdout allows. They are
+/// written as they are: the path of a bet leads here, and its messages hold plain digits.
 pub fn info_lines(messages: &str) {
     if Level::Info <= log::max_level() {
         LOGGER.write(Level::Info, messages);
@@ -54,7 +55,7 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         // What libraries say of themselves is not in the form that deployed tools parse.
         if self.enabled(record.metadata()) && record.target().starts_with("bolillero") {
-            self.write(record.level(), &format!("{}\n", record.args()));
+            self.write(record.level(), &log_line::message(&record.args().to_string()));
         }
     }
 

@@ -1,10 +1,16 @@
 //! What is wrong with a handshake, in words of somebody who has to mend it. Knows no connection.
 
+use bolillero_protocol::visible;
 use rustls::{AlertDescription, CertificateError, Error};
 
-/// An error of TLS, without saying whose certificate or connection it is about.
+/// An error of TLS, without saying whose certificate or connection it is about. The names that a
+/// certificate has are escaped, where they have characters that cannot be shown.
 #[must_use]
 pub fn explain(error: &Error) -> String {
+    visible::escape(&explain_raw(error)).into_owned()
+}
+
+fn explain_raw(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(error) => explain_certificate(error),
         Error::InconsistentKeys(_) => "the key is not that of the certificate".to_owned(),
@@ -77,5 +83,22 @@ pub fn is_final(error: &Error) -> bool {
                 | AlertDescription::AccessDenied
         ),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::ServerName;
+
+    use super::*;
+
+    #[test]
+    fn the_names_of_a_certificate_steer_nothing() {
+        let error = Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("localhost").unwrap(),
+            presented: vec!["ok\u{202e}\u{200b}".to_owned(), "\u{1b}[2J\u{e0041}".to_owned()],
+        });
+        let explained = r"it is not for localhost, but for ok\u202e\u200b, \u001b[2J\u{e0041}";
+        assert_eq!(explain(&error), explained);
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use bolillero_protocol::bet::AGENCIES_MAX;
+use bolillero_protocol::visible;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use webpki::EndEntityCert;
@@ -53,7 +54,7 @@ pub fn describe(certificate: &CertificateDer<'_>) -> String {
     if let Ok(certificate) = EndEntityCert::try_from(certificate) {
         let names = certificate.valid_uri_names().chain(certificate.valid_dns_names());
         for name in names.take(NAMES_MAX) {
-            text.push_str(name);
+            text.push_str(&visible::escape(name));
             text.push(' ');
         }
     }
@@ -101,5 +102,29 @@ mod tests {
         ] {
             assert_eq!(parse(uri), agency, "{uri}");
         }
+    }
+
+    /// A certificate's names are whatever its maker wrote, also where the standard has ASCII only.
+    #[cfg(feature = "authority")]
+    #[test]
+    fn the_names_of_a_certificate_steer_nothing() {
+        use std::time::Duration;
+
+        use rustls::pki_types::pem::PemObject as _;
+
+        use crate::authority::{Authority, Validity};
+
+        let validity = Validity::of(Duration::from_hours(1));
+        let (authority, _) = Authority::generate(validity).unwrap();
+        let issued = authority.client("x", &["bolillero://agency/abcdefg".to_owned()], validity);
+        let mut der =
+            CertificateDer::from_pem_slice(issued.unwrap().cert.as_bytes()).unwrap().to_vec();
+        let at = der.windows(7).position(|window| window == b"abcdefg").unwrap();
+        der[at..at + 7].copy_from_slice("\u{202e}\u{200b}\u{1b}".as_bytes());
+        let described = describe(&der.into());
+        assert!(
+            described.starts_with(r"bolillero://agency/\u202e\u200b\u001b sha256 "),
+            "{described}"
+        );
     }
 }

@@ -1,11 +1,10 @@
 //! How objects of the room are shown: a line each, in which nothing steers a terminal. Knows
 //! nothing of the guest who reads it.
 
-use std::fmt::Write as _;
-
 use bolillero_protocol::room::Value;
+use bolillero_protocol::visible;
 
-/// Text without what would steer a terminal or turn its letters about: that is escaped.
+/// Text in which all is visible and one line: the rest is escaped.
 #[must_use]
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -14,11 +13,7 @@ pub fn plain(text: &str) -> String {
             '\n' => plain.push_str("\\n"),
             '\r' => plain.push_str("\\r"),
             '\t' => plain.push_str("\\t"),
-            c if steers(c) => {
-                write!(plain, "\\u{:04x}", u32::from(c))
-                    .expect("writing to a string does not fail");
-            }
-            c => plain.push(c),
+            c => visible::push(&mut plain, c),
         }
     }
     plain
@@ -47,12 +42,6 @@ pub fn present(value: &Value<'_>) -> String {
     names.map_or_else(|| content(value), |names| names.join(", "))
 }
 
-/// Control characters, and those that change the direction in which the others are written.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use bolillero_protocol::room::Objects;
@@ -76,6 +65,8 @@ mod tests {
             (r#""\u001b[2J\u0007\u0000""#, "\\u001b[2J\\u0007\\u0000"),
             ("\"\u{9b}2J\u{7f}\"", "\\u009b2J\\u007f"),
             ("\"\u{202e}txt.exe\u{2066}\"", "\\u202etxt.exe\\u2066"),
+            ("\"ana\u{200b} a\u{fe0f}\u{61c}\u{feff}\"", "ana\\u200b a\\ufe0f\\u061c\\ufeff"),
+            ("\"\u{e0041}\u{ad}\u{2028}\"", "\\u{e0041}\\u00ad\\u2028"),
             ("7", "7"),
             ("{\"a\":\n[1, null]}", "{\"a\":\\n[1, null]}"),
             ("\"\\ud800\"", "\"\\ud800\""),

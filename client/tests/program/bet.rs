@@ -75,6 +75,20 @@ fn a_bet_is_stored_and_told_by_document_and_number() {
 }
 
 #[test]
+fn leading_zeros_of_a_number_are_sent_and_not_logged() {
+    let zeros = "0".repeat(300) + "42";
+    for number in ["0042", &zeros] {
+        let place = Place::new(Office::default());
+        let mut command = place.command(&[]);
+        command.envs(BET).env("NUMERO", number);
+        let output = finish(command);
+        assert!(place.stored()[0].ends_with(format!("#{number}#").as_bytes()));
+        let said = "apuesta_enviada | result: success | dni: 30904465 | numero: 42";
+        assert!(log(&output).pop().unwrap().ends_with(said), "{output:?}");
+    }
+}
+
+#[test]
 fn a_file_beside_it_is_read_below_the_environment_and_the_flags() {
     let place = Place::new(Office::default());
     place.write("client/.env", "1");

@@ -15,6 +15,7 @@ mod setting;
 mod bet;
 mod echo;
 mod files;
+mod hostile;
 mod killed;
 mod network;
 mod options;

@@ -1,6 +1,6 @@
 //! `bolillero room` against the room, and against servers that are older, die or lie.
 
-mod hall;
+pub(crate) mod hall;
 mod terminal;
 
 use std::io::{Read as _, Write as _};

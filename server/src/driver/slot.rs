@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
+use bolillero_protocol::log_line;
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
@@ -162,6 +163,6 @@ pub(super) fn discard(connection: Option<Connection>, peer: Peer) {
 pub(super) fn log_panic(peer: Peer, panic: &(dyn Any + Send)) {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let text = text.unwrap_or("unknown").replace(['|', '\n'], " ");
+    let text = log_line::value(text.unwrap_or("unknown"));
     log::error!("action: serve | result: fail | ip: {} | panic: {text}", peer.address.ip());
 }

@@ -4,7 +4,7 @@
 use std::fmt::Arguments;
 use std::sync::Arc;
 
-use bolillero_protocol::bet::{Batch, Bets, batch_of_one, first_agency};
+use bolillero_protocol::bet::{Batch, Bets, Number, batch_of_one, first_agency};
 use bolillero_protocol::error::{Corrupt, Malformed};
 use bolillero_protocol::log_line;
 use bolillero_protocol::message::{
@@ -110,7 +110,10 @@ impl Asker {
     fn ask_bet(&mut self, items: &[u8]) -> Owed {
         let body = batch_of_one(items);
         let bet = Bets::read(&body).ok().and_then(|mut bets| bets.next()?.ok());
-        let (document, number) = bet.map_or(("", ""), |bet| (bet.document, bet.number));
+        let (document, number) = bet.map_or(("", 0), |bet| {
+            // A bet that is stored has one. The text may have any number of leading zeros.
+            (bet.document, bet.number().map_or(0, Number::value))
+        });
         let line =
             format_args!("{BET_ACTION} | result: success | dni: {document} | numero: {number}");
         let batch = self.validate(&body);

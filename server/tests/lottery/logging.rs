@@ -1,5 +1,7 @@
 //! The lines that deployed tools parse.
 
+use bolillero_protocol::visible::is_visible;
+
 use crate::support::*;
 
 #[test]
@@ -8,12 +10,16 @@ fn each_stored_batch_is_logged_by_its_group_before_it_is_acknowledged() {
     let mut base = central.connect();
     base.send(&[batch(1, &[1, 2, 3]), packet(1, bet(1, 42)), packet(3, "0#")].concat());
     base.send(&packet(1, "1#Ana#Paz#007#1990-01-01#0042#"));
+    let zeros = "0".repeat(300);
+    base.send(&packet(1, format!("1#Ana#Paz#000#1990-01-01#{zeros}7574#")));
     assert_eq!(central.logged(), [""; 0]);
     central.commit();
     let mut expected = vec![
         "action: apuesta_recibida | result: success | cantidad: 3",
         "action: apuesta_almacenada | result: success | dni: 30000042 | numero: 42",
-        "action: apuesta_almacenada | result: success | dni: 007 | numero: 0042",
+        // A document is text, a number is a number.
+        "action: apuesta_almacenada | result: success | dni: 007 | numero: 42",
+        "action: apuesta_almacenada | result: success | dni: 000 | numero: 7574",
     ];
     assert_eq!(central.logged(), expected);
 
@@ -100,7 +106,16 @@ fn what_is_no_packet_and_what_means_nothing_is_logged_with_the_peer() {
 fn every_line_has_fields_that_tools_can_split() {
     let mut central = Central::new(1);
     let mut client = central.connect();
-    let rows = ["1#|#a|b#1#1990-01-01#1#", "1#Ana#Paz#1|2#1990-01-01#1#", "1#Ana#Paz#1#|#1#", "|#"];
+    let rows = [
+        "1#|#a|b#1#1990-01-01#1#",
+        "1#Ana#Paz#1|2#1990-01-01#1#",
+        "1#Ana#Paz#1#|#1#",
+        "|#",
+        "1#\u{202e}Ana\u{200b}#Paz\u{feff}#1#1990-01-01#1#",
+        "1#Ana#Paz#1\u{2066}#1990-01-01#1#",
+        "1#Ana#Paz#1#1990-01-01#1\u{e0041}#",
+        "\u{2028}#",
+    ];
     for items in rows {
         client.send(&packet(1, items));
         client.send(&packet(3, format!("1#@0#{items}")));
@@ -113,6 +128,6 @@ fn every_line_has_fields_that_tools_can_split() {
             line.split(" | ").map(|field| field.split_once(": ").unwrap()).collect();
         assert_eq!((fields[0].0, fields[1].0), ("action", "result"), "{line}");
         assert!(fields.iter().all(|(_, value)| !value.contains('|')), "{line}");
-        assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert!(line.chars().all(is_visible), "{line:?}");
     }
 }

@@ -65,6 +65,19 @@ fn an_echo_server_answers_and_logs_as_deployed_tools_expect(driver: &str) {
 }
 
 #[test]
+fn a_message_that_steers_turns_or_hides_is_echoed_as_it_is_and_logged_as_it_can_be_shown() {
+    let office = start_echo(&[]);
+    let said = "a\u{1b}[2J\u{202e}b\u{2028}\u{200b}c\u{ad}\u{e0041} ñ\r\n";
+    assert_eq!(say(office.address, said.as_bytes()), said.as_bytes());
+    assert_eq!(say(office.address, b"\xff\n"), b"\xff\n");
+    let ended = office.stop();
+    let logged: Vec<_> =
+        messages(&ended).into_iter().filter_map(|line| line.split_once("msg: ")).collect();
+    let shown = r"a [2J\u202eb\u2028\u200bc\u00ad\u{e0041} ñ";
+    assert_eq!(logged.iter().map(|(_, text)| *text).collect::<Vec<_>>(), [shown, "\u{fffd}"]);
+}
+
+#[test]
 fn a_line_over_the_limit_closes_its_connection_only() {
     let office = start_echo(&["--max-line", "8"]);
     assert_eq!(say(office.address, b"12345678\n123456789\nabc\n"), b"12345678\n");
