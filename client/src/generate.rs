@@ -9,10 +9,10 @@
 //! every agency: documents repeat.
 
 use std::fmt::{self, Write as _};
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use bolillero_fs::{Access, WholeFile, create_directory};
 use bolillero_protocol::bet::Bet;
 use chrono::{Days, NaiveDate};
 
@@ -44,11 +44,11 @@ pub fn file_name(agency: u32) -> String {
     format!("agency-{agency}.csv")
 }
 
-/// Writes an agency's file: under a temporary name first, so that a file of that name is whole.
-/// `watch` is told how many bets were added.
+/// Writes an agency's file, which has its name only once it is whole. `watch` is told how many bets
+/// were added. Only the owner may read the file, and a directory that is made for it.
 ///
 /// # Errors
-/// Whatever the file system fails with. The temporary file is removed then.
+/// Whatever the file system fails with. Then a file that was there is as it was.
 pub fn write_file(
     plan: &Plan,
     agency: u32,
@@ -56,21 +56,11 @@ pub fn write_file(
     watch: &mut dyn FnMut(u64),
 ) -> io::Result<()> {
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+        create_directory(directory, Access::Owner)?;
     }
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let written = File::create(&temporary)
-        .and_then(|file| {
-            let mut file = BufWriter::with_capacity(BUFFER_SIZE, file);
-            write_bets(plan, agency, &mut file, watch)?;
-            file.flush()
-        })
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    let mut out = BufWriter::with_capacity(BUFFER_SIZE, WholeFile::create(path, Access::Owner)?);
+    write_bets(plan, agency, &mut out, watch)?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.replace()
 }
 
 /// Writes an agency's rows.

@@ -64,7 +64,8 @@ pub struct ServeArgs {
     /// [default port: 19500]
     #[arg(long, value_name = "HOST[:PORT]")]
     pub files: Option<String>,
-    /// The files that are fetched there; made when missing [default: DATA_DIR/published]
+    /// The files that are fetched there; made when missing. Without it: the published results
+    /// [default: DATA_DIR/published]
     #[arg(long, value_name = "DIR", requires = "files")]
     pub files_dir: Option<PathBuf>,
     /// The room where operators talk.
@@ -79,9 +80,14 @@ pub struct ServeArgs {
         requires = "tls_client_ca"
     )]
     pub tls_anyone: Vec<OpenService>,
-    /// Where the ledger and the published results are; made when missing
+    /// Where the ledger and the published results are; made when missing. Only the server's user may
+    /// read what is made there
     #[arg(long, value_name = "DIR", default_value = ".data/central")]
     pub data_dir: PathBuf,
+    /// Publish the results in this directory, for a web server for example; made when missing. Every
+    /// user of this machine may read what is made there [default: DATA_DIR/published]
+    #[arg(long, value_name = "DIR")]
+    pub published: Option<PathBuf>,
     /// The agencies are 1 to N; 0: nothing is ever drawn
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub agencies: u32,
@@ -313,7 +319,7 @@ pub struct ExportArgs {
     /// The data directory of a server, which may be running
     #[arg(long, value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// Where to write [default: stdout]
+    /// Where to write; only the user of this command may read the file [default: stdout]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }

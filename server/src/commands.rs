@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use bolillero_protocol::log_line;
 
 use crate::args::{
     Cli, Command, EchoArgs, ExportArgs, FilesArgs, RepairArgs, ServeArgs, VerifyArgs,
@@ -35,7 +36,8 @@ pub fn execute(cli: Cli) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Where even stderr is closed there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "bolillero-server: {failure}");
+            let said = failure.to_string();
+            let _ = writeln!(io::stderr(), "bolillero-server: {}", log_line::message(&said));
             ExitCode::from(failure.exit_code())
         }
     }
@@ -96,9 +98,10 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn export(args: &ExportArgs) -> Result<(), Failure> {
+    let data_dir = &args.data_dir;
     match &args.output {
-        Some(path) => audit::export_to(&args.data_dir, path).map(drop),
-        None => unless_nobody_reads(audit::export(&args.data_dir, io::stdout().lock()).map(drop)),
+        Some(path) => audit::export_to(data_dir, path).map(drop),
+        None => unless_nobody_reads(audit::export(data_dir, io::stdout().lock()).map(drop)),
     }
 }
 

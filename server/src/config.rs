@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use bolillero_fs::Access;
 use bolillero_protocol::bet::{AGENCIES_MAX, Number};
 use bolillero_protocol::text;
 use bolillero_protocol::tlv::REQUEST_LENGTH_MAX;
@@ -57,8 +58,12 @@ pub struct Config {
     pub tls_anyone: Vec<OpenService>,
     /// How connections are held, and what is logged.
     pub connections: Connections,
-    /// Where the ledger and the published results are.
+    /// Where the ledger is.
     pub data_dir: PathBuf,
+    /// Where results are published.
+    pub published: PathBuf,
+    /// Who on this machine may read them there.
+    pub published_access: Access,
     /// How many agencies the draw has.
     pub agencies: u32,
     /// The number that wins.
@@ -95,6 +100,8 @@ impl Config {
             room: RoomService::beside(&args.room, connections.tls.is_some())?,
             tls_anyone: args.tls_anyone.clone(),
             data_dir: args.data_dir.clone(),
+            published: files::published(args),
+            published_access: files::published_access(args),
             agencies: args.agencies,
             winning_number: Number::new(args.winning_number).with_context(|| {
                 format!("--winning-number {}: not 0 to 9999", args.winning_number)

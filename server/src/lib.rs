@@ -21,6 +21,7 @@ pub mod signals;
 pub mod lifecycle;
 pub mod failure;
 pub mod log;
+mod data_dir;
 
 mod sync;
 

@@ -1,10 +1,8 @@
 //! One server from its start to its end: the ledger is opened, threads run, connections are served,
 //! and all of it is brought to a sound end.
 
-use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -15,6 +13,7 @@ use bolillero_tls::server::Admission;
 
 use crate::args::OpenService;
 use crate::config::{Config, Connections, FileService, RoomService};
+use crate::data_dir;
 use crate::driver::{self, Listener};
 use crate::failure::Failure;
 use crate::files::Files;
@@ -29,7 +28,6 @@ use crate::lifecycle::{Lifecycle, Phase};
 use crate::lottery::Office;
 use crate::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use crate::lottery::event::{Replayed, open_body, open_record};
-use crate::lottery::publish::PUBLISHED_DIRECTORY;
 use crate::lottery::session::Lottery;
 use crate::lottery::state::{Draw, State, Terms};
 use crate::lottery::text::TextLottery;
@@ -38,7 +36,6 @@ use crate::session::{Mailbox, Service};
 
 /// The ledger's directory in a data directory.
 pub const LEDGER_DIRECTORY: &str = "ledger";
-pub(crate) const LOCK_FILE: &str = "LOCK";
 
 /// Binds `address` and listens there.
 ///
@@ -124,8 +121,8 @@ impl Sockets {
 /// # Errors
 /// [`Failure::Setup`]
 pub fn files_of(service: &FileService) -> Result<Arc<Files>, Failure> {
-    let FileService { directory, limits, .. } = service;
-    let folder = Folder::create(directory);
+    let FileService { directory, access, limits, .. } = service;
+    let folder = Folder::create_for(directory, *access);
     let folder = folder.with_context(|| format!("creating {}", directory.display()));
     Ok(Arc::new(Files::new(Arc::new(folder.map_err(Failure::Setup)?), *limits)))
 }
@@ -154,7 +151,8 @@ pub fn run_alone(
 /// # Errors
 /// [`Failure`]: why it ended without having been asked to.
 pub fn run(config: &Config, sockets: Sockets, life: &Lifecycle) -> Result<(), Failure> {
-    let lived = lock_data_directory(&config.data_dir).and_then(|_lock| {
+    let locked = data_dir::open(&config.data_dir).map_err(Failure::Setup);
+    let lived = locked.and_then(|_lock| {
         let central = Central::open(config, life)?;
         central.serve(config, sockets, life)
     });
@@ -189,7 +187,8 @@ impl Central {
         let alarm = Arc::new(Alarm::default());
         let office = Arc::new(Office::new(state, ledger.clone(), Mailbox::new(alarm.clone())));
         let settings = DrawSettings {
-            published: Some(config.data_dir.join(PUBLISHED_DIRECTORY)),
+            published: Some(config.published.clone()),
+            published_access: config.published_access,
             announce_delay: config.announce_delay,
             readers: config.readers,
             ..DrawSettings::default()
@@ -313,24 +312,6 @@ fn check_terms(stored: &Terms, wanted: &Terms) -> Result<(), String> {
         return differs("--winning-number", &stored, &wanted);
     }
     Ok(())
-}
-
-/// Keeps a second server out of a data directory, for as long as the file is open.
-fn lock_data_directory(path: &Path) -> Result<File, Failure> {
-    let lock = || {
-        Directory::create(path).with_context(|| format!("creating {}", path.display()))?;
-        let file = path.join(LOCK_FILE);
-        let file = File::options().create(true).truncate(false).write(true).open(&file);
-        let file = file.with_context(|| format!("opening {LOCK_FILE} in {}", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                Err(anyhow!("{}: another server works in this data directory", path.display()))
-            }
-            Err(TryLockError::Error(error)) => Err(error.into()),
-        }
-    };
-    lock().map_err(Failure::Setup)
 }
 
 fn log_found(found: &Found, state: &State) {

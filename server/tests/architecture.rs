@@ -114,14 +114,40 @@ fn only_tls_knows_tls() {
     check("tls/src", &FILES, &["/files.rs"]);
 }
 
+#[test]
+fn files_are_made_where_their_modes_are_given() {
+    // Elsewhere whoever may read a file would follow from the umask alone.
+    let making = ["fs::File::create", " File::create", "(File::create", "fs::write("];
+    let making = [&making[..], &["create_dir(", "create_dir_all(", ".create(true)"]].concat();
+    let allowed = ["ledger/disk.rs", "server/src/data_dir.rs"];
+    for folder in ["server/src", "client/src", "tls/src"] {
+        check(folder, &making, &allowed);
+    }
+}
+
 /// A clock that is set back, or was never right, changes the times in log lines and nothing else.
 #[test]
 fn only_the_log_asks_what_time_it_is() {
     let wall_clocks = ["SystemTime", "UNIX_EPOCH", "Local::", "Utc::", "Realtime"];
-    for folder in ["protocol/src", "server/src", "client/src", "tls/src"] {
+    for folder in ["protocol/src", "server/src", "client/src", "tls/src", "fs/src"] {
         // A certificate says from when until when it is good.
         check(folder, &wall_clocks, &["/log.rs", "tls/src/authority.rs"]);
     }
+}
+
+/// What is printed may quote a peer: where it is, what cannot be shown is escaped.
+#[test]
+fn only_those_that_escape_print() {
+    let printing = ["stdout()", "stderr()"];
+    let escaping = ["/log.rs", "/commands.rs", "client/src/main.rs", "/files.rs", "/room"];
+    // Their words are their own, or bytes that were asked for.
+    let own = ["/signals.rs", "/progress.rs", "/pki.rs", "/load.rs"];
+    for folder in ["server/src", "client/src"] {
+        check(folder, &printing, &[&escaping[..], &own].concat());
+    }
+    check("protocol/src", &printing, &[]);
+    check("tls/src", &printing, &[]);
+    check("fs/src", &printing, &[]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use bolillero_fs::{Access, create_directory};
 use bolillero_protocol::chain::{Hex, parse_hex};
 use bolillero_protocol::list::parse_number;
 use rustix::fs::{
@@ -90,7 +91,8 @@ impl Folder {
             let path = path.display().to_string();
             FilesError::Folder { doing, path, error }
         };
-        std::fs::create_dir_all(path).map_err(|error| failed("making the directory", error))?;
+        let made = create_directory(path, Access::Owner);
+        made.map_err(|error| failed("making the directory", error))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, path, flags, Mode::empty());
         let directory = directory.map_err(|error| failed("opening the directory", error.into()))?;
@@ -223,7 +225,8 @@ impl Folder {
     fn open_regular(&self, name: &str, flags: OFlags) -> Result<Option<File>, Problem> {
         // What is no file after all must not keep us waiting.
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = match openat(&self.directory, name, flags, Mode::from_raw_mode(0o666)) {
+        let mode = Mode::from_raw_mode(Access::Owner.file_mode());
+        let file = match openat(&self.directory, name, flags, mode) {
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => {
                 return Err(Problem::NotRegular(self.path(name)));

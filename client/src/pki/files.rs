@@ -1,23 +1,20 @@
 //! The files of an authority: a certificate and its key are written whole, and nothing that is
 //! there is replaced. Knows nothing of what is in them.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
+use bolillero_fs::{Access, WholeFile, create_directory};
 use bolillero_tls::authority::Issued;
-use tempfile::NamedTempFile;
 
 /// The longest key that is read, in bytes.
 const KEY_SIZE_MAX: u64 = 64 << 10;
-/// Who made a directory enters it, nobody else.
-const DIRECTORY_MODE: u32 = 0o700;
-/// Who made a key reads it, nobody else.
-const KEY_MODE: u32 = 0o600;
-/// A certificate is shown to whoever connects.
-const CERT_MODE: u32 = 0o644;
+/// Nobody else reads a key.
+const KEY_ACCESS: Access = Access::Owner;
+/// A server shows its certificate to every client.
+const CERT_ACCESS: Access = Access::Everybody;
 
 /// The names of a certificate and its key.
 #[derive(Debug)]
@@ -42,35 +39,28 @@ impl Names {
 /// are published.
 pub(super) struct Pair {
     dir: PathBuf,
-    files: [(NamedTempFile, PathBuf); 2],
+    files: [WholeFile; 2],
 }
 
 impl Pair {
     pub(super) fn prepare(dir: &Path, names: &Names, issued: &Issued) -> anyhow::Result<Self> {
-        let file = |name: &str, mode, text: &str| {
-            let path = dir.join(name);
-            let file = write_nameless(dir, mode, text);
-            Ok::<_, anyhow::Error>((
-                file.with_context(|| format!("writing {}", path.display()))?,
-                path,
-            ))
-        };
         // A certificate whose key is not there is of no use, so the key comes first.
-        let key = file(&names.key, KEY_MODE, &issued.key)?;
-        let cert = file(&names.cert, CERT_MODE, &issued.cert)?;
+        let key = write_nameless(&dir.join(&names.key), KEY_ACCESS, &issued.key)?;
+        let cert = write_nameless(&dir.join(&names.cert), CERT_ACCESS, &issued.cert)?;
         Ok(Self { dir: dir.to_owned(), files: [key, cert] })
     }
 
     /// Gives them their names: both or none.
     pub(super) fn publish(self) -> anyhow::Result<()> {
         let mut named: Vec<PathBuf> = Vec::new();
-        for (file, path) in self.files {
-            if let Err(error) = file.persist_noclobber(&path) {
+        for file in self.files {
+            let path = file.path().to_owned();
+            if let Err(error) = file.place() {
                 for path in &named {
                     // It is told what went wrong first.
                     let _ = fs::remove_file(path);
                 }
-                return Err(anyhow!(error.error).context(format!("writing {}", path.display())));
+                return Err(anyhow!(error).context(format!("writing {}", path.display())));
             }
             named.push(path);
         }
@@ -81,7 +71,7 @@ impl Pair {
 
 /// Makes a directory where there is none, with those above it.
 pub(super) fn make_directory(dir: &Path) -> anyhow::Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(dir);
+    let made = create_directory(dir, Access::Owner);
     made.with_context(|| format!("making the directory {}", dir.display()))
 }
 
@@ -95,14 +85,12 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Writes a file that goes when it is dropped.
-fn write_nameless(dir: &Path, mode: u32, text: &str) -> io::Result<NamedTempFile> {
-    let permissions = Permissions::from_mode(mode);
-    let mut file = tempfile::Builder::new()
-        .prefix(".bolillero-")
-        .suffix(".tmp")
-        .permissions(permissions)
-        .tempfile_in(dir)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    Ok(file)
+fn write_nameless(path: &Path, access: Access, text: &str) -> anyhow::Result<WholeFile> {
+    let write = || {
+        let mut file = WholeFile::create(path, access)?;
+        file.write_all(text.as_bytes())?;
+        file.sync()?;
+        io::Result::Ok(file)
+    };
+    write().with_context(|| format!("writing {}", path.display()))
 }

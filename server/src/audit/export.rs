@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use bolillero_fs::{Access, WholeFile};
 use bolillero_protocol::bet::{Bet, Bets};
 
 use super::{damaged_at, open_directory};
@@ -55,34 +56,33 @@ pub fn export(data_dir: &Path, out: impl Write) -> Result<u64, Failure> {
     Ok(count)
 }
 
-/// As [`export`], into a file. It gets its name only once it is whole, so that half an export is
-/// never taken for one; what cannot be renamed (a device, a named pipe) is written as it is.
+/// Like [`export`], but into a file that only its owner may read. It has its name only once it is whole,
+/// so that half an export is never taken for one; what cannot be renamed (a device, a named pipe) is
+/// written as it is.
 ///
 /// # Errors
 /// [`Failure`]. A file that was there is as it was.
 pub fn export_to(data_dir: &Path, path: &Path) -> Result<u64, Failure> {
     if path.exists() && !path.is_file() {
-        let file = fs::File::options().write(true).open(path);
-        let file = file.with_context(|| format!("opening {}", path.display()));
-        return export(data_dir, file.map_err(Failure::Setup)?);
+        return export(data_dir, open_special(path).map_err(Failure::Setup)?);
     }
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let exported = export_whole(data_dir, path, &temporary);
-    if exported.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&temporary);
-    }
-    exported
+    let writing = || format!("writing {}", path.display());
+    let file = WholeFile::create(path, Access::Owner);
+    let mut file = file.with_context(writing).map_err(Failure::Setup)?;
+    let count = export(data_dir, &mut file)?;
+    let named = file.sync().and_then(|()| file.replace());
+    named.with_context(writing).map_err(Failure::Setup)?;
+    Ok(count)
 }
 
-fn export_whole(data_dir: &Path, path: &Path, temporary: &Path) -> Result<u64, Failure> {
-    let file = fs::File::create(temporary);
-    let file = file.with_context(|| format!("creating {}", temporary.display()));
-    let file = file.map_err(Failure::Setup)?;
-    let count = export(data_dir, &file)?;
-    let named = file.sync_all().and_then(|()| fs::rename(temporary, path));
-    named.with_context(|| format!("writing {}", path.display())).map_err(Failure::Setup)?;
-    Ok(count)
+/// Opens a device or a named pipe. A link to one is followed, as `/dev/stdout` is one; a file that has
+/// taken its place since it was looked at is not written to.
+fn open_special(path: &Path) -> anyhow::Result<fs::File> {
+    let opening = || format!("opening {}", path.display());
+    let file = fs::File::options().write(true).open(path).with_context(opening)?;
+    let is_file = file.metadata().with_context(opening)?.is_file();
+    ensure!(!is_file, "{}: it became a file while it was opened: try again", path.display());
+    Ok(file)
 }
 
 /// Where the batches of each agency stand, in the order of its lane. Takes 16 bytes a batch.

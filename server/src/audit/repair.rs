@@ -13,6 +13,7 @@ use bolillero_protocol::bet::{AGENCIES_MAX, Number};
 
 pub use self::report::Repaired;
 use super::{open_directory, verify_ledger};
+use crate::data_dir::LOCK_FILE;
 use crate::failure::Failure;
 use crate::ledger::disk::{Directory, Disk};
 use crate::ledger::record::{Kind, Record};
@@ -20,7 +21,7 @@ use crate::ledger::rewrite::Rewriter;
 use crate::ledger::salvage::{Find, Survey, salvage, survey};
 use crate::lottery::event::{open_body, open_record};
 use crate::lottery::state::Terms;
-use crate::server::{LEDGER_DIRECTORY, LOCK_FILE};
+use crate::server::LEDGER_DIRECTORY;
 
 /// The ledger has its name only once it is whole.
 const UNFINISHED: &str = "unfinished";

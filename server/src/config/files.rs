@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use bolillero_fs::Access;
 use bolillero_protocol::hftp;
 
 use super::Connections;
@@ -28,6 +29,8 @@ pub struct FileService {
     pub listen: SocketAddr,
     /// The directory that they are in.
     pub directory: PathBuf,
+    /// Who on this machine may read it, where it is made.
+    pub access: Access,
     /// What the service keeps to.
     pub limits: FilesLimits,
 }
@@ -46,13 +49,23 @@ impl FileService {
     pub(super) fn beside(args: &ServeArgs) -> anyhow::Result<Option<Self>> {
         let limits = limits(&args.file_limits, &args.idle_timeout)?;
         let Some(listen) = &args.files else { return Ok(None) };
-        let published = || args.data_dir.join(PUBLISHED_DIRECTORY);
-        Ok(Some(Self {
-            listen: resolve("files", listen, hftp::PORT_DEFAULT)?,
-            directory: args.files_dir.clone().unwrap_or_else(published),
-            limits,
-        }))
+        let (directory, access) = match &args.files_dir {
+            Some(directory) => (directory.clone(), Access::Owner),
+            None => (published(args), published_access(args)),
+        };
+        let listen = resolve("files", listen, hftp::PORT_DEFAULT)?;
+        Ok(Some(Self { listen, directory, access, limits }))
     }
+}
+
+/// Where the results of the lottery are published.
+pub(super) fn published(args: &ServeArgs) -> PathBuf {
+    args.published.clone().unwrap_or_else(|| args.data_dir.join(PUBLISHED_DIRECTORY))
+}
+
+/// A directory that is named is for a program of another user, a web server for example.
+pub(super) fn published_access(args: &ServeArgs) -> Access {
+    if args.published.is_some() { Access::Everybody } else { Access::Owner }
 }
 
 impl FilesConfig {
@@ -68,6 +81,7 @@ impl FilesConfig {
         let service = FileService {
             listen: listen(args)?,
             directory: args.datadir.clone(),
+            access: Access::Owner,
             limits: limits(&args.limits, &args.idle_timeout)?,
         };
         Ok(Self { service, connections: Connections::new(&args.connections, &sources)? })

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use bolillero_fs::{Access, create_directory};
 use bolillero_protocol::hftp::FileName;
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statat,
@@ -62,17 +63,26 @@ pub trait Content: Send {
 #[derive(Debug, Clone)]
 pub struct Directory {
     path: PathBuf,
+    access: Access,
 }
 
 impl Directory {
-    /// The directory at `path`, which is created where it is missing.
+    /// The directory at `path`, which is created where it is missing, for nobody but its owner.
     ///
     /// # Errors
     /// What the system says of creating it.
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
+        Self::create_for(path, Access::Owner)
+    }
+
+    /// Like [`Self::create`], and `access` may read what is created.
+    ///
+    /// # Errors
+    /// What the system says of creating it.
+    pub fn create_for(path: impl Into<PathBuf>, access: Access) -> io::Result<Self> {
         let path = path.into();
-        std::fs::create_dir_all(&path)?;
-        Ok(Self { path })
+        create_directory(&path, access)?;
+        Ok(Self { path, access })
     }
 
     /// Has a file looked up under a name, in one go where only memory is looked into.
@@ -92,7 +102,9 @@ impl Directory {
     fn look_up(&self, flags: OFlags) -> io::Result<OwnedFd> {
         let open = || open_at(CWD, &self.path, flags | OFlags::DIRECTORY, Reach::Disk);
         let opened = match open() {
-            Err(Errno::NOENT) => std::fs::create_dir_all(&self.path).and_then(|()| Ok(open()?)),
+            Err(Errno::NOENT) => {
+                create_directory(&self.path, self.access).and_then(|()| Ok(open()?))
+            }
             opened => opened.map_err(io::Error::from),
         };
         opened.map_err(|error| {

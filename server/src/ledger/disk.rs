@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bolillero_fs::Access;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
@@ -77,7 +78,7 @@ impl Directory {
         Self { path: path.into() }
     }
 
-    /// Creates `path` and what is missing above it, durably.
+    /// Creates `path` and what is missing above it, durably, for nobody but its owner.
     ///
     /// # Errors
     /// What the file system says.
@@ -102,7 +103,7 @@ fn create_directory(path: &Path) -> io::Result<()> {
     if let Some(parent) = parent {
         create_directory(parent)?;
     }
-    match fs::create_dir(path) {
+    match fs::DirBuilder::new().mode(Access::Owner.directory_mode()).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         other => other,
     }?;
@@ -131,6 +132,7 @@ impl Disk for Directory {
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let mut options = fs::OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true);
+        options.mode(Access::Owner.file_mode());
         Ok(Arc::new(options.open(self.path.join(name))?))
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bolillero_fs::Access;
 use bolillero_protocol::log_line;
 use thiserror::Error;
 
@@ -44,6 +45,8 @@ pub enum DrawStep {
 pub struct DrawSettings {
     /// Where results are published; `None`: nowhere.
     pub published: Option<PathBuf>,
+    /// Who on this machine may read what is published.
+    pub published_access: Access,
     /// How long the answers wait after the log line, for tools that merge the logs of several machines.
     pub announce_delay: Duration,
     /// The longest list of an agency's winners that is kept in memory and sent, in bytes.
@@ -55,7 +58,13 @@ pub struct DrawSettings {
 impl Default for DrawSettings {
     fn default() -> Self {
         let winners_length_max = WINNERS_LENGTH_MAX;
-        Self { published: None, announce_delay: Duration::ZERO, winners_length_max, readers: 1 }
+        Self {
+            published: None,
+            published_access: Access::Owner,
+            announce_delay: Duration::ZERO,
+            winners_length_max,
+            readers: 1,
+        }
     }
 }
 
@@ -163,7 +172,7 @@ impl Drawer {
         self.stage = Stage::Announced;
         let Some(directory) = &self.settings.published else { return };
         let terms = self.office.terms();
-        match publish(directory, &terms, winners, &*self.disk) {
+        match publish(directory, self.settings.published_access, &terms, winners, &*self.disk) {
             Ok(()) => log::info!("action: publish | result: success"),
             Err(error) => {
                 let error = log_line::value(&format!("{error:#}"));

@@ -12,6 +12,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
+use bolillero_fs::{Access, WholeFile, create_directory, is_unfinished};
 use bolillero_protocol::chain::Hex;
 use sha2::{Digest as _, Sha256};
 
@@ -21,26 +22,25 @@ use crate::ledger::disk::Disk;
 
 /// The directory with the results in a data directory.
 pub const PUBLISHED_DIRECTORY: &str = "published";
+/// How the name of a file with winners begins.
+const WINNERS: &str = "winners-agency-";
 const JSON: &str = "draw.json";
 const SUMS: &str = "SHA256SUMS";
-/// What the name of a file that is not whole yet ends in.
-const UNFINISHED: &str = ".tmp";
-/// How it begins: the file service has no names with this character, and so gives nobody half a file.
-const HIDDEN: char = '~';
 
 /// Writes the files, unless they are there as they were written. Each gets its name only when it is whole and synced;
-/// what an earlier life left unfinished is removed.
+/// what an earlier life left unfinished is removed. `access` may read what is written, on this machine.
 ///
 /// # Errors
 /// What could not be written. It can be tried again.
 pub fn publish(
     directory: &Path,
+    access: Access,
     terms: &Terms,
     winners: &Winners,
     disk: &dyn Disk,
 ) -> anyhow::Result<()> {
     let doing = |what: &str| format!("{what} {}", directory.display());
-    fs::create_dir_all(directory).with_context(|| doing("creating"))?;
+    create_directory(directory, access).with_context(|| doing("creating"))?;
     remove_unfinished(directory).with_context(|| doing("removing unfinished files in"))?;
     if is_published(directory, winners) {
         return Ok(());
@@ -49,11 +49,13 @@ pub fn publish(
     for (agency, of_agency) in winners.iter() {
         let name = winners_file(agency);
         let fill = |out: &mut dyn Write| write_winners(out, agency, of_agency, terms, disk);
-        write_file(directory, &name, &mut sums, fill)?;
+        write_file(directory, access, &name, &mut sums, fill)?;
     }
     let json = draw_json(terms, winners);
-    write_file(directory, JSON, &mut sums, |out| Ok(out.write_all(json.as_bytes())?))?;
-    write_file(directory, SUMS, &mut String::new(), |out| Ok(out.write_all(sums.as_bytes())?))?;
+    let fill = |out: &mut dyn Write| Ok(out.write_all(json.as_bytes())?);
+    write_file(directory, access, JSON, &mut sums, fill)?;
+    let fill = |out: &mut dyn Write| Ok(out.write_all(sums.as_bytes())?);
+    write_file(directory, access, SUMS, &mut String::new(), fill)?;
     let synced = fs::File::open(directory).and_then(|directory| directory.sync_all());
     synced.with_context(|| doing("syncing"))
 }
@@ -61,7 +63,7 @@ pub fn publish(
 /// The name of the file with an agency's winners.
 #[must_use]
 pub fn winners_file(agency: u32) -> String {
-    format!("winners-agency-{agency}.csv")
+    format!("{WINNERS}{agency}.csv")
 }
 
 /// Whether every file is there, with the bytes that were summed. One that cannot be read is not.
@@ -84,27 +86,36 @@ fn sum_line(hash: Sha256, name: &str) -> String {
 fn remove_unfinished(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| is_unfinished(name) || is_unfinished_of_old(name)) {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
 }
 
+/// Whether a name is that of a file that an earlier build left unfinished: `~draw.json.tmp`. Others
+/// may have files of their own in this directory.
+fn is_unfinished_of_old(name: &str) -> bool {
+    let name = name.strip_prefix('~').and_then(|name| name.strip_suffix(".tmp"));
+    name.is_some_and(|name| [JSON, SUMS].contains(&name) || name.starts_with(WINNERS))
+}
+
 fn write_file(
     directory: &Path,
+    access: Access,
     name: &str,
     sums: &mut String,
     fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let temporary = directory.join(format!("{HIDDEN}{name}{UNFINISHED}"));
     let write = || {
-        let file = fs::File::create(&temporary)?;
+        let file = WholeFile::create(directory.join(name), access)?;
         let mut out = Hashing { out: BufWriter::new(file), hash: Sha256::new() };
         fill(&mut out)?;
         let Hashing { out, hash } = out;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&temporary, directory.join(name))?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync()?;
+        file.replace()?;
         sums.push_str(&sum_line(hash, name));
         anyhow::Ok(())
     };

@@ -30,6 +30,7 @@ mod limits;
 mod load;
 mod main_job;
 mod options;
+mod permissions;
 mod repairing;
 mod room;
 mod shutdown;

@@ -56,7 +56,7 @@ const HELP: &[Help] = &[
     ("files", &[FILES, FILE_LIMITS, CONNECTIONS, TLS]),
     ("echo", &[ECHO, CONNECTIONS, TLS]),
     ("health", &[HEALTH]),
-    ("export", &[&[("--data-dir", "The data directory"), ("--output", "[default: stdout]")]]),
+    ("export", &[EXPORT]),
     ("verify", &[&[("--data-dir", "The data directory"), ("--json", "One JSON object")]]),
     ("repair", &[REPAIR]),
 ];
@@ -76,6 +76,7 @@ const SERVE: &[(&str, &str)] = &[
     ("--room-object-timeout", "[default: 60s]"),
     ("--tls-anyone", "who shows no certificate"),
     ("--data-dir", "[default: .data/central]"),
+    ("--published", "[default: DATA_DIR/published]"),
     ("--agencies", "[default: 5]"),
     ("--winning-number", "[default: 7574]"),
     ("--max-packet", "[default: 64KiB]"),
@@ -89,6 +90,9 @@ const SERVE: &[(&str, &str)] = &[
     ("--linger-max", "[default: 1ms]"),
     ("--announce-delay", "[default: 0s]"),
 ];
+
+const EXPORT: &[(&str, &str)] =
+    &[("--data-dir", "The data directory"), ("--output", "[default: stdout]")];
 
 const TLS: &[(&str, &str)] = &[
     ("--tls-cert", "PEM"),
