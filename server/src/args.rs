@@ -32,6 +32,9 @@ pub enum Command {
     /// Tell by the exit code whether a server on this machine takes connections: 0 or 1
     Health(HealthArgs),
     /// Write all stored bets as CSV: agency, first name, last name, document, birth date, number
+    ///
+    /// Names are what bettors gave. Spreadsheet programs execute a cell that begins with = + - @, a tab
+    /// or a carriage return: give --for-spreadsheets for an export that is to be opened in one.
     Export(ExportArgs),
     /// Check a whole ledger: every checksum, every lane's chain, the draw
     Verify(VerifyArgs),
@@ -322,6 +325,10 @@ pub struct ExportArgs {
     /// Where to write; only the user of this command may read the file [default: stdout]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write a ' before what a spreadsheet program would execute. For reading only: names are no longer
+    /// what was bet
+    #[arg(long)]
+    pub for_spreadsheets: bool,
 }
 
 /// Options of `verify`.

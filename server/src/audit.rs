@@ -10,10 +10,11 @@ use crate::ledger::reader::{Place, ReadError};
 use crate::server::LEDGER_DIRECTORY;
 
 mod export;
+mod spreadsheet;
 mod verify;
 mod repair;
 
-pub use export::{export, export_to};
+pub use export::{Style, export, export_to};
 pub use repair::{Given, Repaired, repair, repair_ledger};
 pub use verify::{Verified, verify, verify_ledger};
 

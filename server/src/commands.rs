@@ -11,7 +11,7 @@ use bolillero_protocol::log_line;
 use crate::args::{
     Cli, Command, EchoArgs, ExportArgs, FilesArgs, RepairArgs, ServeArgs, VerifyArgs,
 };
-use crate::audit::{self, Given};
+use crate::audit::{self, Given, Style};
 use crate::config::{Config, Connections, EchoConfig, FilesConfig, HealthConfig};
 use crate::failure::Failure;
 use crate::lifecycle::Lifecycle;
@@ -98,10 +98,11 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn export(args: &ExportArgs) -> Result<(), Failure> {
+    let style = if args.for_spreadsheets { Style::Spreadsheet } else { Style::Exact };
     let data_dir = &args.data_dir;
     match &args.output {
-        Some(path) => audit::export_to(data_dir, path).map(drop),
-        None => unless_nobody_reads(audit::export(data_dir, io::stdout().lock()).map(drop)),
+        Some(path) => audit::export_to(data_dir, path, style).map(drop),
+        None => unless_nobody_reads(audit::export(data_dir, io::stdout().lock(), style).map(drop)),
     }
 }
 

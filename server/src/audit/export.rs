@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use bolillero_fs::{Access, WholeFile};
 use bolillero_protocol::bet::{Bet, Bets};
 
+use super::spreadsheet::harmless;
 use super::{damaged_at, open_directory};
 use crate::failure::Failure;
 use crate::ledger::committer::segment_name;
@@ -16,6 +17,16 @@ use crate::ledger::disk::{Directory, Disk, File, read_full_at};
 use crate::ledger::reader::{Next, Place, ReadError, read_ledger};
 use crate::ledger::record::Kind;
 use crate::ledger::segment::GROUP_HEADER_SIZE;
+
+/// For what an export is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Every field as it was bet.
+    Exact,
+    /// For reading in a spreadsheet program, which is kept from executing a field. Not for importing it
+    /// again.
+    Spreadsheet,
+}
 
 /// Where a batch's body stands in the ledger.
 struct BodyPlace {
@@ -33,7 +44,7 @@ const _: () = assert!(size_of::<BodyPlace>() == 16);
 ///
 /// # Errors
 /// [`Failure`]
-pub fn export(data_dir: &Path, out: impl Write) -> Result<u64, Failure> {
+pub fn export(data_dir: &Path, out: impl Write, style: Style) -> Result<u64, Failure> {
     let disk = open_directory(data_dir)?;
     let places = find_batches(&disk)?;
     let terminator = csv::Terminator::CRLF;
@@ -47,7 +58,7 @@ pub fn export(data_dir: &Path, out: impl Write) -> Result<u64, Failure> {
             let bets = Bets::read(body).map_err(|error| damaged(place, error.to_string()))?;
             for bet in bets {
                 let bet = bet.map_err(|error| damaged(place, error.to_string()))?;
-                write_row(&mut rows, &agency, &bet)?;
+                write_row(&mut rows, &agency, &bet, style)?;
                 count += 1;
             }
         }
@@ -62,14 +73,14 @@ pub fn export(data_dir: &Path, out: impl Write) -> Result<u64, Failure> {
 ///
 /// # Errors
 /// [`Failure`]. A file that was there is as it was.
-pub fn export_to(data_dir: &Path, path: &Path) -> Result<u64, Failure> {
+pub fn export_to(data_dir: &Path, path: &Path, style: Style) -> Result<u64, Failure> {
     if path.exists() && !path.is_file() {
-        return export(data_dir, open_special(path).map_err(Failure::Setup)?);
+        return export(data_dir, open_special(path).map_err(Failure::Setup)?, style);
     }
     let writing = || format!("writing {}", path.display());
     let file = WholeFile::create(path, Access::Owner);
     let mut file = file.with_context(writing).map_err(Failure::Setup)?;
-    let count = export(data_dir, &mut file)?;
+    let count = export(data_dir, &mut file, style)?;
     let named = file.sync().and_then(|()| file.replace());
     named.with_context(writing).map_err(Failure::Setup)?;
     Ok(count)
@@ -137,9 +148,14 @@ fn write_row(
     rows: &mut csv::Writer<impl Write>,
     agency: &str,
     bet: &Bet<'_>,
+    style: Style,
 ) -> Result<(), Failure> {
     let fields = [agency, bet.first_name, bet.last_name, bet.document, bet.birth_date, bet.number];
-    let written = rows.write_record(fields).map_err(|error| match error.into_kind() {
+    let written = match style {
+        Style::Exact => rows.write_record(fields),
+        Style::Spreadsheet => rows.write_record(fields.map(|field| harmless(field).into_owned())),
+    };
+    let written = written.map_err(|error| match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),
     });

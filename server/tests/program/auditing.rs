@@ -83,6 +83,50 @@ const QUOTED: [(&str, &str); 5] = [
     ("@0 Ñandú", "@0 Ñandú"),
 ];
 
+/// A name, and how an export for spreadsheets has it. All kinds stand beside the function itself.
+const HARMLESS: [(&str, &str); 6] = [
+    ("=1+1", "'=1+1"),
+    ("-2+3, cmd", "\"'-2+3, cmd\""),
+    ("Ana;@x", "Ana;'@x"),
+    ("Ana \"+1\"", "\"Ana \"\"+1\"\"\""),
+    ("\"+1\"", "\"\"\"'+1\"\"\""),
+    ("D'Elia-Paz", "D'Elia-Paz"),
+];
+
+#[test]
+fn an_export_for_spreadsheets_has_no_cell_that_is_executed_and_the_exact_one_has_what_was_bet() {
+    let directory = tempdir().unwrap();
+    let office = Office::start(directory.path(), &[]);
+    let mut wire = office.connect();
+    for (name, _) in HARMLESS {
+        wire.exchange(&packet(1, &format!("1#{name}#@Paz#007#1990-01-01#0042#")), &ACK);
+    }
+    office.stop();
+    let row = |name: &str, last: &str| format!("1,{name},{last},007,1990-01-01,0042\r\n");
+    let file = directory.path().join("rows.csv");
+    let options = ["--for-spreadsheets", "--output", path(&file)];
+    let output = audit("export", directory.path(), &["--for-spreadsheets"]).output().unwrap();
+    let ended = Process::start(audit("export", directory.path(), &options)).end();
+    assert_eq!((output.status.code(), ended.code), (Some(0), Some(0)), "{ended:?}");
+    let expected: String = HARMLESS.iter().map(|(_, name)| row(name, "'@Paz")).collect();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+
+    let exact = export(directory.path());
+    let mut rows = csv::ReaderBuilder::new().has_headers(false).from_reader(&*exact);
+    let names: Vec<_> = rows.records().map(|row| row.unwrap()[1].to_owned()).collect();
+    assert_eq!(names, HARMLESS.map(|(name, _)| name));
+}
+
+#[test]
+fn what_spreadsheets_do_is_told_where_an_export_is_asked_for() {
+    let output = server_program().args(["export", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for said in ["= + - @", "--for-spreadsheets", "execute"] {
+        assert!(help.contains(said), "{said}: {help}");
+    }
+}
+
 #[test]
 fn a_reader_that_wants_the_first_rows_only_is_no_failure() {
     let (directory, expected) = stored();

@@ -91,8 +91,11 @@ const SERVE: &[(&str, &str)] = &[
     ("--announce-delay", "[default: 0s]"),
 ];
 
-const EXPORT: &[(&str, &str)] =
-    &[("--data-dir", "The data directory"), ("--output", "[default: stdout]")];
+const EXPORT: &[(&str, &str)] = &[
+    ("--data-dir", "The data directory"),
+    ("--output", "[default: stdout]"),
+    ("--for-spreadsheets", "For reading only"),
+];
 
 const TLS: &[(&str, &str)] = &[
     ("--tls-cert", "PEM"),
