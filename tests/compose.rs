@@ -323,6 +323,18 @@ fn the_images_share_every_stage_but_their_last() {
     assert!(stages[0] == stages[1], "what one image builds the other finds in the cache");
 }
 
+/// A copy keeps the modes of what is in a directory: the one for the ledger is within another.
+#[test]
+fn the_images_directory_for_the_ledger_is_private() {
+    let dockerfile = read("server/Dockerfile");
+    for part in [
+        "install -d -m 0700 /out/volume/data ",
+        "COPY --from=server --chown=10001:10001 /out/volume /\n",
+    ] {
+        assert!(dockerfile.contains(part), "{part}");
+    }
+}
+
 #[test]
 fn what_stands_in_for_sources_compiles_without_warnings() {
     let dockerfile = read("server/Dockerfile");

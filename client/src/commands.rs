@@ -1,11 +1,11 @@
 //! The commands of the program: from what was typed to an outcome.
 
 use std::fs::File;
-use std::io::{BufReader, Seek as _};
+use std::io::{self, BufReader, Seek as _};
 use std::thread;
 
 use ::log::LevelFilter;
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use bolillero_protocol::bet::Number;
 use bolillero_protocol::log_line;
 
@@ -151,7 +151,7 @@ fn end(ending: &Ending) {
 
 fn serve_file(config: &AgencyConfig, ending: &Ending) -> anyhow::Result<()> {
     let (id, name) = (config.client.id, config.bets.display().to_string());
-    let file = File::open(&config.bets).with_context(|| format!("reading {name}"))?;
+    let file = File::open(&config.bets).map_err(|error| unreadable(&name, error))?;
     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
     let bar = progress::bytes_of_file(bytes);
     let watch: &mut dyn FnMut(Progress) = &mut |progress| bar.set_position(progress.bytes);
@@ -169,6 +169,18 @@ fn serve_file(config: &AgencyConfig, ending: &Ending) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     Ok(())
+}
+
+/// In a container it is easily overlooked who reads: a user that this machine does not know.
+fn unreadable(name: &str, error: io::Error) -> anyhow::Error {
+    let user = rustix::process::getuid().as_raw();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => anyhow!(
+            "reading {name} as user {user}: {error}. Its owner lets every user read it with \
+             `chmod a+r`, as the images' user has to"
+        ),
+        _ => anyhow!(error).context(format!("reading {name}")),
+    }
 }
 
 fn batches(config: &AgencyConfig, name: &str, file: File) -> Batches<BufReader<File>> {
@@ -211,4 +223,21 @@ fn run_generate(config: &GenerateConfig) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_told_with_the_user_and_what_to_do() {
+        let told = |kind: io::ErrorKind| format!("{:#}", unreadable("/a.csv", kind.into()));
+        let denied = told(io::ErrorKind::PermissionDenied);
+        assert!(denied.starts_with("reading /a.csv as user "), "{denied}");
+        assert!(
+            denied.contains(": permission denied. ") && denied.contains("chmod a+r"),
+            "{denied}"
+        );
+        assert_eq!(told(io::ErrorKind::NotFound), "reading /a.csv: entity not found");
+    }
 }
