@@ -73,3 +73,21 @@ fn write_line(mut stream: impl Write + AsFd, line: &str) {
         let _ = stream.write_all(line.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_in_which_all_is_visible() {
+        for (said, shown) in [
+            ("action: a | result: b | msg: ñ", "action: a | result: b | msg: ñ\n"),
+            ("a\nINFO action: b\r\u{1b}[2J", "a INFO action: b  [2J\n"),
+            ("\u{202e}x\u{2028}\u{feff}\u{e0041}", "\\u202ex\\u2028\\ufeff\\u{e0041}\n"),
+        ] {
+            let made = line(&Record::builder().args(format_args!("{said}")).build());
+            // Behind the time and the level.
+            assert_eq!(&made[29..], shown);
+        }
+    }
+}

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use bolillero_fs::{Access, mode_open_to_others};
 use bolillero_protocol::log_line;
+use rustix::fs::OFlags;
 
 use crate::ledger::disk::Directory;
 use crate::lottery::publish::PUBLISHED_DIRECTORY;
@@ -29,11 +30,13 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<File> {
 }
 
 /// Whoever may open the file may lock it, and so keep this server from starting: nobody else may. One
-/// of an earlier build is tightened, as no other program needs it.
+/// of an earlier build is tightened, as no other program needs it. A link is not followed: its target is
+/// no file of this directory.
 fn lock(path: &Path) -> anyhow::Result<File> {
     let file_path = path.join(LOCK_FILE);
     let mut options = File::options();
     options.create(true).truncate(false).write(true).mode(Access::Owner.file_mode());
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let file = options.open(&file_path);
     let file = file.with_context(|| format!("opening {LOCK_FILE} in {}", path.display()))?;
     let was_open = mode_open_to_others(&file_path).is_ok_and(|mode| mode.is_some());

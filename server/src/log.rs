@@ -55,7 +55,7 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         // What libraries say of themselves is not in the form that deployed tools parse.
         if self.enabled(record.metadata()) && record.target().starts_with("bolillero") {
-            self.write(record.level(), &log_line::message(&record.args().to_string()));
+            self.write(record.level(), &message(record));
         }
     }
 
@@ -82,6 +82,11 @@ impl Logger {
     fn lock(&self) -> MutexGuard<'_, Sink> {
         self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a record says, as one line in which all is visible, whatever a peer had to do with it.
+fn message(record: &Record<'_>) -> String {
+    log_line::message(&record.args().to_string()).into_owned()
 }
 
 /// The names that deployed tools know.
@@ -371,6 +376,18 @@ mod tests {
             assert!(
                 cut.len() == length || (PIECE_SIZE_MAX - 3..PIECE_SIZE_MAX).contains(&cut.len())
             );
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_in_which_all_is_visible() {
+        for (said, shown) in [
+            ("action: a | result: b | msg: ñ", "action: a | result: b | msg: ñ"),
+            ("a\nINFO action: b\r\u{1b}[2J", "a INFO action: b  [2J"),
+            ("\u{202e}x\u{2028}\u{feff}\u{e0041}", r"\u202ex\u2028\ufeff\u{e0041}"),
+        ] {
+            let made = message(&Record::builder().args(format_args!("{said}")).build());
+            assert_eq!(made, shown);
         }
     }
 

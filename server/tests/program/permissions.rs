@@ -158,6 +158,20 @@ fn a_lock_file_that_others_may_open_is_made_private() {
 }
 
 #[test]
+fn a_link_in_place_of_the_lock_file_is_not_followed() {
+    let place = tempdir().unwrap();
+    let [data_dir, precious] = ["data", "precious"].map(|name| place.path().join(name));
+    fs::create_dir(&data_dir).unwrap();
+    fs::write(&precious, "mine").unwrap();
+    fs::set_permissions(&precious, Permissions::from_mode(0o644)).unwrap();
+    symlink(&precious, data_dir.join("LOCK")).unwrap();
+    let ended = Process::start(serve(&data_dir, &[])).end();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("opening LOCK in "), "{ended:?}");
+    assert_eq!(mode(&precious), 0o644);
+}
+
+#[test]
 fn an_export_and_a_repaired_ledger_are_their_users_alone() {
     let place = tempdir().unwrap();
     let data_dir = place.path().join("data");
