@@ -7,6 +7,9 @@
     reason = "what goes wrong in a test is a failure, in its helpers too, and is told"
 )]
 
+#[path = "../../server/tests/program/code_blocks.rs"]
+#[allow(dead_code, reason = "the server's own tests use all of it")]
+mod code_blocks;
 #[path = "../../server/tests/program/inputs.rs"]
 #[allow(dead_code, reason = "the server's own tests use all of it")]
 mod inputs;
@@ -19,6 +22,7 @@ mod process;
 mod deployment;
 mod engine;
 
+mod documents;
 mod echo;
 mod faults;
 mod images;

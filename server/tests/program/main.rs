@@ -7,6 +7,7 @@
     reason = "what goes wrong in a test is a failure, in its helpers too, and is told"
 )]
 
+mod code_blocks;
 mod inputs;
 mod lines;
 mod office;
@@ -22,6 +23,7 @@ mod crash;
 mod crowd;
 mod deployed;
 mod disk_failure;
+mod documents;
 mod echo;
 mod files;
 mod full_disk;
