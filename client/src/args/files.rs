@@ -64,8 +64,10 @@ pub struct LsArgs {
 /// What follows the options of `bolillero files get`.
 const PARTS: &str = "What has come of a file is in NAME.part until it is whole, and beside it in \
     NAME.part.origin which file that is. A run that ends early, also by a signal, leaves both and \
-    has the exit code 1; the next one goes on from there. A file that is there with the right \
-    SHA-256 is not fetched again.";
+    has the exit code 1; the next one goes on from there. A file that is there stays, with the exit \
+    code 0, if it has the SHA-256 that is published, or the same bytes where none is. SHA256SUMS is \
+    brought up to date where the server's has all of its lines. Any other file that is there is an \
+    error without --force.";
 
 /// Options of `bolillero files get`.
 #[derive(Debug, clap::Args)]

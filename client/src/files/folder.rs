@@ -48,9 +48,14 @@ pub(super) struct Origin {
 pub(super) enum Begun<'a> {
     /// All of it, under its own name: its checksum agrees.
     There,
+    /// A file of its name and size, and no checksum to tell whether it is the same.
+    Alike(Twin),
     /// Nothing or a part.
     Part(Part<'a>),
 }
+
+/// A file that is there, to be compared from its first byte on.
+pub(super) struct Twin(File);
 
 /// A download that is not whole, or not known to be.
 pub(super) struct Part<'a> {
@@ -82,6 +87,8 @@ pub enum Existing {
     Keep,
     /// They are replaced.
     Replace,
+    /// They are replaced, since what is fetched says all that they say. Parts stay as with `Keep`.
+    Update,
 }
 
 impl Folder {
@@ -108,8 +115,14 @@ impl Folder {
         origin: Origin,
         existing: Existing,
     ) -> Result<Begun<'a>, Problem> {
-        if existing == Existing::Keep && self.holds(name, origin)? {
-            return Ok(Begun::There);
+        if existing == Existing::Keep
+            && let Some(file) = self.open_same_size(name, origin.size)?
+        {
+            return match origin.sum {
+                None => Ok(Begun::Alike(Twin(file))),
+                Some(sum) if self.hash(name, file)? == sum => Ok(Begun::There),
+                Some(_) => Err(Problem::Exists(OTHER_BYTES)),
+            };
         }
         let (owner, file) = (self.owner_of_part(name)?, self.open_part(name)?);
         let theirs = match (owner, &file) {
@@ -118,7 +131,7 @@ impl Folder {
             _ => None,
         };
         if let Some(theirs) = theirs {
-            if existing == Existing::Keep {
+            if existing != Existing::Replace {
                 return Err(Problem::Foreign(self.path(&theirs)));
             }
             self.remove(&part_name(name))?;
@@ -138,27 +151,43 @@ impl Folder {
         self.path(&part_name(name))
     }
 
-    /// Whether the file is there under its own name, with the right bytes.
-    fn holds(&self, name: &Name, origin: Origin) -> Result<bool, Problem> {
+    /// The bytes of a file that is there, if it is one and has at most `size_max`.
+    pub(super) fn read_small(
+        &self,
+        name: &Name,
+        size_max: u64,
+    ) -> Result<Option<Vec<u8>>, Problem> {
+        let name = name.as_str();
+        let Some(file) = self.open_regular(name, OFlags::RDONLY)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let read = file.take(size_max + 1).read_to_end(&mut bytes);
+        let size = read.map_err(|error| self.failed("reading", name, error))?;
+        Ok((size as u64 <= size_max).then_some(bytes))
+    }
+
+    /// The file that is there under this name, which has to have this size. Nothing where there is
+    /// none.
+    fn open_same_size(&self, name: &Name, size: u64) -> Result<Option<File>, Problem> {
         let name = name.as_str();
         match statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(false),
+            Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(self.failed("looking up", name, error)),
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile => {
+                return Err(Problem::Exists(", which is a link or no regular file"));
+            }
+            Ok(stat) if u64::try_from(stat.st_size) != Ok(size) => {
+                return Err(Problem::Exists(OTHER_BYTES));
+            }
             Ok(_) => {}
         }
-        let Some(sum) = origin.sum else {
-            return Err(Problem::Exists(", and no checksum to compare"));
-        };
+        self.open_regular(name, OFlags::RDONLY)
+    }
+
+    fn hash(&self, name: &Name, mut file: File) -> Result<Sum, Problem> {
         let mut hash = Sha256::new();
-        let same = match self.open_regular(name, OFlags::RDONLY)? {
-            Some(mut file) => {
-                let hashed = hash_rest(&mut file, &mut hash);
-                hashed.map_err(|error| self.failed("reading", name, error))? == origin.size
-                    && sum == Sum::from(hash.finalize())
-            }
-            None => false,
-        };
-        if same { Ok(true) } else { Err(Problem::Exists(", with other bytes")) }
+        let hashed = hash_rest(&mut file, &mut hash);
+        hashed.map_err(|error| self.failed("reading", name.as_str(), error))?;
+        Ok(Sum::from(hash.finalize()))
     }
 
     fn owner_of_part(&self, name: &Name) -> Result<Owner, Problem> {
@@ -249,7 +278,7 @@ impl Folder {
 
     fn rename(&self, from: &str, to: &str, existing: Existing) -> Result<(), Errno> {
         let at = &self.directory;
-        if existing == Existing::Replace {
+        if existing != Existing::Keep {
             return renameat(at, from, at, to);
         }
         match renameat_with(at, from, at, to, RenameFlags::NOREPLACE) {
@@ -268,6 +297,17 @@ impl Folder {
 
     fn failed(&self, doing: &'static str, name: &str, error: impl Into<io::Error>) -> Problem {
         Problem::Local { doing, path: self.path(name), error: error.into() }
+    }
+}
+
+impl Twin {
+    /// Compares the next bytes.
+    pub(super) fn compare(&mut self, theirs: &[u8]) -> Result<(), Problem> {
+        let mut ours = vec![0; theirs.len()];
+        match self.0.read_exact(&mut ours) {
+            Ok(()) if ours == theirs => Ok(()),
+            _ => Err(Problem::Exists(OTHER_BYTES)),
+        }
     }
 }
 
@@ -383,6 +423,8 @@ fn origin_name(name: &Name) -> String {
     format!("{name}.part.origin")
 }
 
+/// How a file differs that is there.
+const OTHER_BYTES: &str = ", with other bytes";
 /// Bytes of a file that are read at once.
 const READ_SIZE: usize = 64 << 10;
 /// More than an origin's line has.

@@ -1,9 +1,18 @@
 //! Fetches files into a folder, whole or not at all, and goes on where an earlier run ended.
+//!
+//! ```text
+//! a file that is there     with the checksum that is published       it is there already
+//!                          without one, and of the same size         it is compared, byte by byte
+//!                          SHA256SUMS, all of which still holds      it is replaced
+//!                          anything else                             an error, or --force replaces it
+//! ```
 
-use super::folder::{Begun, Folder, Origin, Part};
+use sha2::{Digest as _, Sha256};
+
+use super::folder::{Begun, Existing, Folder, Origin, Part, Twin};
 use super::server::{Server, is_change};
 use super::sums::Sums;
-use super::{Name, Problem, RESTARTS_MAX, Tally, say, tell};
+use super::{Name, Problem, RESTARTS_MAX, SUMS, SUMS_SIZE_MAX, Tally, say, tell};
 use crate::config::GetConfig;
 use crate::dialogue::Stop;
 use crate::progress;
@@ -50,22 +59,50 @@ impl Getting<'_> {
     fn file(&mut self, name: &Name, size: u64, watch: &dyn Fn(u64)) -> Result<(), Stop> {
         let mut origin = Origin { size, sum: self.sums.of(name) };
         for _ in 0..=RESTARTS_MAX {
-            let begun = self.folder.begin(name, origin, self.config.existing);
-            let part = match begun.map_err(|problem| problem.of(name))? {
-                Begun::There => {
-                    self.say(name, origin, ", there already");
-                    return Ok(());
-                }
-                Begun::Part(part) => part,
+            let existing = self.existing(name, origin).map_err(|problem| problem.of(name))?;
+            let begun = self.folder.begin(name, origin, existing);
+            let (changed, more) = match begun.map_err(|problem| problem.of(name))? {
+                Begun::There => (None, THERE),
+                Begun::Alike(twin) => (self.compare(name, origin.size, twin, watch)?, THERE),
+                Begun::Part(part) => (self.fetch(name, origin, part, existing, watch)?, ""),
             };
-            if let Some(other) = self.fetch(name, origin, part, watch)? {
-                origin = other;
-            } else {
-                self.say(name, origin, "");
+            let Some(other) = changed else {
+                self.say(name, origin, more);
                 return Ok(());
-            }
+            };
+            origin = other;
         }
         Err(Problem::Changing.of(name).into())
+    }
+
+    /// What becomes of the file if it is there. Checksums that all stand in the server's are brought up
+    /// to date.
+    fn existing(&self, name: &Name, origin: Origin) -> Result<Existing, Problem> {
+        let existing = self.config.existing;
+        if existing != Existing::Keep || name.as_str() != SUMS || origin.sum.is_none() {
+            return Ok(existing);
+        }
+        let Some(bytes) = self.folder.read_small(name, SUMS_SIZE_MAX)? else { return Ok(existing) };
+        let is_older = origin.sum != Some(Sha256::digest(&bytes).into())
+            && Sums::parse(&bytes).is_ok_and(|older| self.sums.extend(&older));
+        Ok(if is_older { Existing::Update } else { existing })
+    }
+
+    /// Compares the server's file with one that is there and has its size. Where the server's has
+    /// changed meanwhile: what it is now.
+    fn compare(
+        &mut self,
+        name: &Name,
+        size: u64,
+        mut twin: Twin,
+        watch: &dyn Fn(u64),
+    ) -> Result<Option<Origin>, Stop> {
+        let mut sink = |theirs: &[u8]| twin.compare(theirs).map_err(|problem| problem.of(name));
+        let compared = self.server.slices(name, size, 0, &mut sink, &mut |bytes| watch(bytes));
+        match compared {
+            Err(stop) if is_change(&stop) => self.look_up(name).map(Some),
+            compared => compared.map(|()| None),
+        }
     }
 
     /// Fetches what is missing of a file, and keeps it. Where it is not what it was thought to be
@@ -75,6 +112,7 @@ impl Getting<'_> {
         name: &Name,
         origin: Origin,
         mut part: Part<'_>,
+        existing: Existing,
         watch: &dyn Fn(u64),
     ) -> Result<Option<Origin>, Stop> {
         let dropped = part.dropped();
@@ -96,7 +134,7 @@ impl Getting<'_> {
             fetched => fetched?,
         }
         let Err(found) = part.check() else {
-            part.keep(self.config.existing).map_err(|problem| problem.of(name))?;
+            part.keep(existing).map_err(|problem| problem.of(name))?;
             return Ok(None);
         };
         let now = self.look_up(name)?;
@@ -124,10 +162,14 @@ impl Getting<'_> {
 
     fn say(&self, name: &Name, origin: Origin, more: &str) {
         let checked = match origin.sum {
-            Some(_) => "sha256 ok",
-            None if self.config.verify => "no checksum",
-            None => "not verified",
+            // Its own checksum stands nowhere but here.
+            Some(_) if name.as_str() != SUMS => "sha256 ok",
+            _ if self.config.verify => "no checksum",
+            _ => "not verified",
         };
         say(&format!("{name}: {} bytes, {checked}{more}", origin.size));
     }
 }
+
+/// What is said of a file that was not fetched.
+const THERE: &str = ", there already";

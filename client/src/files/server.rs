@@ -1,6 +1,7 @@
 //! A file server, asked one thing after another on one way to it. Knows no file of ours.
 
 use bolillero_protocol::hftp::Form;
+use sha2::{Digest as _, Sha256};
 
 use super::questions::{Listing, Sink, Sizes, Slices, Span};
 use super::requests::Requests;
@@ -93,7 +94,8 @@ impl<'a> Server<'a> {
         Err(Problem::Changing.of(name).into())
     }
 
-    /// The checksums that the server publishes; none where it publishes none.
+    /// The checksums that the server publishes, and that of the file which holds them; none where it
+    /// publishes none.
     pub(super) fn sums(&mut self) -> Result<Sums, Stop> {
         let name = Name::parse(SUMS).expect("is a name");
         let size = match self.size(&name)? {
@@ -108,7 +110,9 @@ impl<'a> Server<'a> {
             bytes.extend_from_slice(data);
             Ok(())
         })?;
-        Ok(Sums::parse(&bytes).map_err(FilesError::NotASum)?)
+        let mut sums = Sums::parse(&bytes).map_err(FilesError::NotASum)?;
+        sums.add(&name, Sha256::digest(&bytes).into());
+        Ok(sums)
     }
 }
 

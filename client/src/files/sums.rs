@@ -14,7 +14,7 @@ use super::Name;
 pub(super) type Sum = [u8; 32];
 
 /// The checksums that are known.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Sums(HashMap<String, Sum>);
 
 impl Sums {
@@ -29,6 +29,16 @@ impl Sums {
             }
         }
         Ok(Self(sums))
+    }
+
+    /// Adds the checksum of a file that the file of checksums cannot name: its own.
+    pub(super) fn add(&mut self, name: &Name, sum: Sum) {
+        self.0.insert(name.as_str().to_owned(), sum);
+    }
+
+    /// Whether these hold all that `older` says.
+    pub(super) fn extend(&self, older: &Self) -> bool {
+        older.0.iter().all(|(name, sum)| self.0.get(name) == Some(sum))
     }
 
     /// The checksum of this file, if it is known.
@@ -71,5 +81,22 @@ mod tests {
             assert_eq!(known(&text), expected, "{text:?}");
         }
         assert_eq!(Sums::parse(b"\xff").unwrap_err(), 1);
+    }
+
+    #[test]
+    fn sums_extend_those_that_they_repeat() {
+        let line = |digit: char, name: &str| format!("{}  {name}\n", digit.to_string().repeat(64));
+        let parse = |text: String| Sums::parse(text.as_bytes()).unwrap();
+        let (a, b) = (line('0', "a"), line('1', "b"));
+        let both = parse(a.clone() + &b);
+        for (older, expected) in [
+            (String::new(), true),
+            (a.clone(), true),
+            (b.clone() + &a, true),
+            (line('2', "a"), false),
+            (a + &b + &line('3', "c"), false),
+        ] {
+            assert_eq!(both.extend(&parse(older.clone())), expected, "{older}");
+        }
     }
 }

@@ -89,6 +89,83 @@ fn checksums_are_compared_where_the_server_has_them() {
 }
 
 #[test]
+fn all_files_can_be_fetched_again_and_again_and_what_differs_is_named() {
+    let (draw, big) = (b"{\"draw\": 1}\n", content(100_000));
+    let sums = sum_line(draw, "draw.json");
+    let place = Place::new(&[
+        ("draw.json", draw),
+        ("big", &big),
+        ("empty", b""),
+        ("SHA256SUMS", sums.as_bytes()),
+    ]);
+    let all = ["--all", "--slice", "10000"];
+    assert!(place.get(&all).status.success());
+    let output = place.get(&all);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        stdout(&output),
+        "SHA256SUMS: 76 bytes, no checksum, there already\n\
+         big: 100000 bytes, no checksum, there already\n\
+         draw.json: 12 bytes, sha256 ok, there already\n\
+         empty: 0 bytes, no checksum, there already\n"
+    );
+    let output = place.get(&["--all", "--no-verify"]);
+    assert!(output.status.success(), "{output:?}");
+
+    // One byte, wherever it is, of the same size; then another size.
+    for at in [0, 50_000, 99_999, 100_000] {
+        let mut other = big.clone();
+        other.truncate(at + 1);
+        match other.get_mut(at) {
+            Some(byte) => *byte ^= 1,
+            None => other.push(0),
+        }
+        other.extend_from_slice(big.get(at + 1..).unwrap_or_default());
+        place.put("big", &other);
+        let output = place.get(&all);
+        assert_eq!(output.status.code(), Some(1), "{at}: {output:?}");
+        let said = "bolillero: big: there is such a file already, with other bytes: --force \
+                    replaces it\nbolillero: 1 of 4 files could not be had: see above\n";
+        assert_eq!(stderr(&output), said, "{at}");
+        assert!(place.here("big") == big);
+    }
+    assert_eq!(place.listed(), ["SHA256SUMS", "big", "draw.json", "empty"], "nothing is left over");
+}
+
+#[test]
+fn checksums_are_brought_up_to_date_where_the_new_ones_hold_all_of_the_old() {
+    let (a, b) = (sum_line(b"1", "a"), sum_line(b"2", "b"));
+    let both = [a.clone(), b.clone()].concat();
+    let place = Place::new(&[("a", b"1"), ("SHA256SUMS", a.as_bytes())]);
+    assert!(place.get(&["--all"]).status.success());
+    place.put("b", b"2");
+    place.put("SHA256SUMS", both.as_bytes());
+    let output = place.get(&["--all"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(place.here("SHA256SUMS"), both.as_bytes());
+
+    // Of the same size, and another draw's.
+    place.put("a", b"3");
+    let others = sum_line(b"3", "a") + &b;
+    place.put("SHA256SUMS", others.as_bytes());
+    let output = place.get(&["--all"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    for name in ["SHA256SUMS", "a"] {
+        let said =
+            format!("bolillero: {name}: there is such a file already, with other bytes: --force");
+        assert!(stderr(&output).contains(&said), "{output:?}");
+    }
+    assert_eq!((place.here("SHA256SUMS"), place.here("a")), (both.into_bytes(), b"1".to_vec()));
+    assert!(place.get(&["--all", "--force"]).status.success());
+    assert_eq!((place.here("SHA256SUMS"), place.here("a")), (others.into_bytes(), b"3".to_vec()));
+
+    // One that is no file of checksums is somebody's.
+    std::fs::write(place.path("SHA256SUMS"), "mine").unwrap();
+    assert_eq!(place.get(&["--all"]).status.code(), Some(1));
+    assert_eq!(place.here("SHA256SUMS"), b"mine");
+}
+
+#[test]
 fn wrong_bytes_are_removed_and_told_with_both_checksums() {
     let sums = sum_line(b"right", "a.csv");
     let place =

@@ -22,7 +22,11 @@ fn a_file_that_is_there_is_replaced_only_when_that_is_asked_for() {
         assert_eq!(stderr(&output), said);
     };
     fs::write(place.path("a"), "ours").unwrap();
-    refused(", and no checksum to compare", false);
+    refused(", with other bytes", false);
+    fs::write(place.path("a"), "theist").unwrap();
+    refused(", with other bytes", false);
+    refused(", with other bytes", true);
+    fs::write(place.path("a"), "ours").unwrap();
     refused(", with other bytes", true);
     assert_eq!(place.here("a"), b"ours");
     assert_eq!(place.listed(), ["a"]);

@@ -101,6 +101,33 @@ fn a_run_that_was_killed_is_gone_on_with_where_it_ended() {
 }
 
 #[test]
+fn a_run_of_all_files_that_was_killed_is_gone_on_with_and_succeeds() {
+    let (a, b) = (content(SLICE), content(SLICES * SLICE));
+    let sums = sum_line(&a, "a") + &sum_line(&b, "b");
+    let place = Place::new(&[("a", &a), ("b", &b), ("c", b"7"), ("SHA256SUMS", sums.as_bytes())]);
+    let how = ["--all", "--slice", "10000", "--window", "1"];
+    // Among the questions before the files, before the first of them, and twice in b.
+    for at in [100, 700, 5 * SLICE as u64, 3 * SLICE as u64] {
+        let (told, stalled) = channel();
+        let relay = Relay::new(place.address(), vec![Course::Stall(at, told)]);
+        let mut get = files("get", &relay.server(), &how);
+        let running = Running::start({
+            get.arg("--output").arg(place.folder());
+            get
+        });
+        stalled.recv_timeout(TIME_MAX).unwrap();
+        running.signal(Signal::TERM);
+        assert_eq!(running.end_within(SOON).code, Some(1));
+    }
+    for _ in 0..2 {
+        let output = place.get(&how);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(place.listed(), ["SHA256SUMS", "a", "b", "c"]);
+        assert!(place.here("a") == a && place.here("b") == b);
+    }
+}
+
+#[test]
 fn a_run_of_all_files_fetches_those_that_are_missing() {
     let (a, b) = (content(SLICE), content(3 * SLICE));
     let sums = sum_line(&a, "a") + &sum_line(&b, "b");
