@@ -44,6 +44,8 @@ pub struct Session<F> {
     /// The row that ended the file, if it was one that is no bet. The work ends when this is taken.
     file_error: Option<SourceError>,
     /// Batches that were cut and have no receipt yet, at most a window of them.
+    /// The line of the bad row that decided where the last stored batch ends.
+    cut_short_by: Option<u64>,
     waiting: VecDeque<Cut>,
     /// What the office has, and this client has compared.
     stored: Mark,
@@ -69,6 +71,9 @@ struct Cut {
     after: Mark,
 }
 
+    /// Why it must not be sent. It is compared with what is stored all the same.
+    problem: Option<SourceError>,
+    cut_short_by: Option<u64>,
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     /// No connection.
@@ -97,6 +102,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
             file_error: None,
             waiting: VecDeque::new(),
             stored: Mark { seq: 0, bets: 0, head: Head::EMPTY, file_bytes: 0 },
+            cut_short_by: None,
             finished: false,
             sent_logged: false,
             phase: Phase::Away,
@@ -147,6 +153,8 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         self.compare(welcome.bets, welcome.head)
     }
 
+                // The office has more batches: that the last of these ends there was not compared.
+                self.cut_short_by = None;
     fn receipt(&mut self, receipt: &Receipt, out: &mut Vec<u8>) -> Result<Next, Stop> {
         match self.phase {
             Phase::Sending { in_flight, refused: None }
@@ -173,12 +181,16 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
             return Ok(());
         }
         Err(Mismatch::Record { seq, file_bets, file_head, office_bets, office_head }.into())
+        self.cut_short_by = cut.cut_short_by;
     }
 
     /// Fills the window, of which `in_flight` are sent. Once everything is stored, says so.
     fn send(&mut self, mut in_flight: usize, out: &mut Vec<u8>) -> Result<(), Stop> {
         while in_flight < self.terms.window && (in_flight < self.waiting.len() || self.cut()) {
-            let Cut { body, after } = &self.waiting[in_flight];
+            let Cut { body, after, problem, .. } = &self.waiting[in_flight];
+            if problem.is_some() {
+                break;
+            }
             Request::NumberedBatch { seq: after.seq, body }.encode(out);
             in_flight += 1;
         }
@@ -197,7 +209,9 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         match self.file.next() {
             Some(Ok(batch)) => {
                 let before = self.waiting.back().map_or(self.stored, |cut| cut.after);
-                self.waiting.push_back(Cut { after: before.then(&batch), body: batch.body });
+                let after = before.then(&batch);
+                let Batch { body, problem, cut_short_by, .. } = batch;
+                self.waiting.push_back(Cut { body, after, problem, cut_short_by });
                 return true;
             }
             Some(Err(error)) => self.file_error = Some(error),
@@ -209,9 +223,10 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
 
     /// Nothing of a file that is broken may be marked as ready.
     fn check_file(&mut self) -> Result<(), Stop> {
-        let Some(error) = self.file_error.take() else { return Ok(()) };
-        Err(match error.line() {
-            Some(line) => Stop::Row { error, line },
+        let held_back = self.waiting.front_mut().and_then(|cut| cut.problem.take());
+        let Some(error) = held_back.or_else(|| self.file_error.take()) else { return Ok(()) };
+        let (line, bets) = (error.line(), self.stored.bets);
+        Err(match line {
             None => error.into(),
         })
     }
@@ -221,6 +236,8 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         if !self.sent_logged {
             let bets = self.stored.bets;
             log::info!("action: apuestas_enviadas | result: success | cantidad: {bets}");
+            Some(line) if self.cut_short_by == Some(line) => Stop::RowAfterCut { error, line },
+            Some(_) => Stop::Row { error, bets },
             self.sent_logged = true;
         }
         if self.finished {

@@ -76,7 +76,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
 
     fn cut(&mut self) -> Result<Step, Stop> {
         if let Some(batch) = self.file.next() {
-            return Ok(Step::Batch(batch?));
+            return Ok(Step::Batch(batch?.checked()?));
         }
         let bets = self.bets;
         log::info!("action: apuestas_enviadas | result: success | cantidad: {bets}");

@@ -162,15 +162,23 @@ impl WinnerCount {
 /// Why the work ends without being done.
 #[derive(Debug, thiserror::Error)]
 pub enum Stop {
-    /// The file cannot be read on. What precedes is stored.
+    /// The file cannot be read on.
     #[error(transparent)]
     File(#[from] SourceError),
-    /// A row is no bet. What precedes is stored, in a batch that ends there.
-    #[error(
-        "{error}. The bets before this line are stored: mend it, then start again with \
-         --cut-before {line} added to the other options"
-    )]
+    /// A row is no bet. The whole batches before it are stored.
+    #[error("{error}. Mend the row and start again with the same options{}", not_again(*bets))]
     Row {
+        /// The row and why.
+        error: SourceError,
+        /// Bets that are stored.
+        bets: u64,
+    },
+    /// A row is no bet, and the batch before it, which an earlier version sent, ends because of it.
+    #[error(
+        "{error}. An earlier version stored the bets before this line in a batch that ends there: \
+         mend the row, then start again with --cut-before {line} added to the other options"
+    )]
+    RowAfterCut {
         /// The row and why.
         error: SourceError,
         /// Its line.
@@ -282,6 +290,15 @@ pub enum Stop {
         sent: String,
         /// How the wait ended.
         reason: String,
+/// What becomes of the bets that are stored, after a mended row.
+fn not_again(bets: u64) -> String {
+    match bets {
+        0 => String::new(),
+        1 => ": the bet that is stored is not sent again".to_owned(),
+        _ => format!(": the {bets} bets that are stored are not sent again"),
+    }
+}
+
     },
     /// Files cannot be told of, read or fetched.
     #[error(transparent)]

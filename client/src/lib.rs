@@ -6,6 +6,7 @@
 //! args      what was typed                          config    what it means; every check
 //! commands  from that to an outcome                 ending    the wish to end; signals bring it
 //! source    CSV -> bets, with line numbers          batches   how a file is cut
+//! encoding  names the encoding of a file that is not UTF-8
 //! dialogue  what a conversation is, sans-IO         agency    sessions: exactly once, resumes
 //! bet       a single one, opcode 1                  base      opcodes 1 to 8: for older offices
 //! text      the text dialect, for offices that listen for it
@@ -26,6 +27,7 @@ pub mod config;
 mod commands;
 
 pub mod source;
+mod encoding;
 
 pub mod batches;
 

@@ -90,6 +90,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Text<F> {
     /// [`Stop`] when it has not done what was asked, or has said what was not.
     pub fn told(&mut self, said: &[u8]) -> Result<After, Stop> {
         match self.step {
+        let batch = batch.and_then(Batch::checked);
             Step::Bring => self.counted(said),
             Step::Ask if said.is_empty() => Ok(After::Pause("the draw is not done yet")),
             Step::Ask if !said.ends_with(b"\n") => Ok(After::Pause("the line broke off")),

@@ -67,13 +67,13 @@ fn the_mark_and_the_question_may_be_sent_twice() {
 }
 
 #[test]
-fn a_bad_row_ends_the_work_after_what_precedes_it_is_stored_and_nobody_is_marked() {
+fn a_bad_row_ends_the_work_after_the_whole_batches_before_it_and_nobody_is_marked() {
     let file = format!("{}Ana,Paz\r\n{}", rows(7), rows(3));
     let mut office = Office::default();
     let mut base = Base::new(1, "bets.csv", cut(&file, 3));
     let stop = drive(&mut base, &mut office, &mut VecDeque::new()).unwrap_err();
     assert_eq!(stop.to_string(), "reading bets.csv: line 8: has 2 columns, not 5");
-    assert_eq!(office.lane(1).bodies, bodies(&rows(7), 3));
+    assert_eq!(office.lane(1).bodies, bodies(&rows(6), 3));
     assert!(!office.lane(1).finished);
 }
 

@@ -217,24 +217,124 @@ fn a_full_disk_is_waited_out_and_what_followed_is_sent_again() {
 }
 
 #[test]
-fn a_bad_row_ends_the_work_after_what_precedes_it_is_stored_and_nobody_is_marked() {
-    let file = format!("{}Ana,Paz,x,1990-01-01,1\r\n{}", rows(7), rows(3));
-    let mut office = Office::with_faults([(2, Fault::DropAfter)]);
-    let stop = run(&file, 3, &mut office).unwrap_err();
-    let said = "reading bets.csv: line 8: document is not 1 to 12 digits. ";
-    assert!(stop.to_string().starts_with(said) && stop.to_string().contains("--cut-before 8"));
-    assert_eq!(stop.exit_code(), 1);
-    assert_eq!(office.lane(1).bodies, bodies(&rows(7), 3));
-    assert!(!office.lane(1).finished);
+/// The work of an agency with a file that is cut within these limits.
+fn run_within(file: &str, limits: Limits, office: &mut Office) -> Result<(), Stop> {
+    let terms = Terms { agency: 1, window: 4, draw: None };
+    let mut session = Session::new(terms, cut_within(file, limits));
+    drive(&mut session, office, &mut NO_BREAKS.clone())
+}
 
+/// Rows that are no bets: one by every version's rules, three by this one's.
+fn bad_rows() -> [String; 4] {
+    let row = |names: &str, document: &str| format!("{names},{document},1990-01-01,1\r\n");
+    let long = format!("\"Ana\"x,{}", "ñ".repeat(60));
+    [row("Ana,Paz", "x"), row("A\u{feff}na,Paz", "1"), row("Ana,\"P\\\"az\"", "1"), row(&long, "1")]
+}
+
+fn a_bad_row_ends_the_work_after_the_whole_batches_before_it_and_a_mended_file_goes_on() {
+    for row in bad_rows() {
+        let file = format!("{}{row}{}", rows(7), rows(3));
+        let mut office = Office::with_faults([(2, Fault::DropAfter)]);
+        let stop = run(&file, 3, &mut office).unwrap_err();
+        let said = stop.to_string();
+        assert!(said.starts_with("reading bets.csv: line 8: "), "{said}");
+        let how = ". Mend the row and start again with the same options: the 6 bets that are stored \
+                   are not sent again";
+        assert!(said.ends_with(how), "{said}");
+        assert_eq!(stop.exit_code(), 1);
+        assert_eq!(office.lane(1).bodies, bodies(&rows(6), 3));
+        assert!(!office.lane(1).finished);
+
+        let mended = rows(11);
+        run(&mended, 3, &mut office).unwrap();
+        assert_eq!(office.lane(1).bodies, bodies(&mended, 3));
+        assert!(office.lane(1).finished);
+    }
+}
+
+#[test]
+fn a_bad_row_that_a_full_batch_precedes_holds_nothing_back() {
+    for row in bad_rows() {
+        let mut office = Office::default();
+        let stop = run(&format!("{}{row}", rows(6)), 3, &mut office).unwrap_err();
+        assert!(stop.to_string().contains("the 6 bets that are stored"), "{stop}");
+        assert_eq!(office.lane(1).bodies, bodies(&rows(6), 3));
+        let stop = run(&row, 3, &mut Office::default()).unwrap_err();
+        assert!(stop.to_string().ends_with("start again with the same options"), "{stop}");
+    }
+}
+
+#[test]
+fn a_ledger_that_an_earlier_version_began_is_gone_on_with() {
+    // It cut a batch short at a row that is no bet, and said --cut-before 8.
+    let file = format!("{}Ana,Paz,x,1990-01-01,1\r\n{}", rows(7), rows(3));
+    let mut office = office_with(&bodies(&rows(7), 3));
+    let stop = run(&file, 3, &mut office).unwrap_err();
+    assert!(stop.to_string().ends_with("with --cut-before 8 added to the other options"), "{stop}");
+    assert_eq!(office.batches_seen, 0, "all that could be sent is stored");
     let mended = rows(11);
-    let cut = cut_within(&mended, Limits { cut_before: vec![8], ..bets_max(3) });
-    let mut session = Session::new(Terms { agency: 1, window: 4, draw: None }, cut);
-    drive(&mut session, &mut office, &mut NO_BREAKS.clone()).unwrap();
+    assert_eq!(run(&mended, 3, &mut office).unwrap_err().exit_code(), 3);
+    run_within(&mended, Limits { cut_before: vec![8], ..bets_max(3) }, &mut office).unwrap();
     let sizes: Vec<_> = office.lane(1).bodies.iter().map(|body| body[0] - b'0').collect();
     assert_eq!(sizes, [3, 3, 1, 3, 1]);
     assert!(office.lane(1).finished);
 }
+    // And a file that is bad again before it is taken to its end.
+    let stop = run(&file, 3, &mut office).unwrap_err();
+    assert!(
+        stop.to_string().ends_with(
+            "start again with the same options: the 7 bets that are stored are not sent again"
+        ),
+        "{stop}"
+    );
+}
+
+#[test]
+fn a_row_that_an_earlier_version_stored_is_compared_and_a_row_like_it_is_not_sent() {
+    let row = "\u{feff}Ana,\"Paz\"x,1,1990-01-01,1\r\n";
+    let file = format!("{}{row}{}", rows(4), rows(5));
+    let all = bodies(&file, 3);
+    for stored in 0..=all.len() {
+        let mut office = office_with(&all[..stored]);
+        let ended = run(&file, 3, &mut office);
+        if stored >= 2 {
+            ended.unwrap();
+            assert_eq!(office.lane(1).bodies, all, "with {stored} batches stored");
+        } else {
+            let said = ended.unwrap_err().to_string();
+            assert!(said.contains("line 5: last name has text after its closing quote"), "{said}");
+            assert_eq!(office.lane(1).bodies, all[..1]);
+        }
+    }
+    // The second of two such rows.
+    let file = format!("{row}{}{row}", rows(4));
+    let all = bodies(&file, 3);
+    let mut office = office_with(&all[..1]);
+    let said = run(&file, 3, &mut office).unwrap_err().to_string();
+    assert!(said.contains("line 6: last name"), "{said}");
+    assert_eq!(office.lane(1).bodies, all[..1]);
+}
+
+#[test]
+fn a_batch_that_a_refused_row_ended_by_its_length_has_to_stay_as_it_is_stored() {
+    let row = format!("\u{feff}{},Paz,1,1990-01-01,1\r\n", "ñ".repeat(63));
+    let mut good = rows(1);
+    let first_of = |file: &str| cut(file, 0).next().unwrap().unwrap();
+    while first_of(&format!("{good}{row}")).cut_short_by.is_none() {
+        good += &rows(1);
+    }
+    let file = format!("{good}{row}");
+    let line = good.lines().count() + 1;
+    let mut office = Office::default();
+    let said = run(&file, 0, &mut office).unwrap_err().to_string();
+    assert!(said.contains(&format!("line {line}: first name holds a byte order mark")), "{said}");
+    assert_eq!(office.batches_seen, 0, "where it ends depends on the row");
+    let mut office = office_with(&[first_of(&file).body]);
+    let said = run(&file, 0, &mut office).unwrap_err().to_string();
+    assert!(
+        said.ends_with(&format!("with --cut-before {line} added to the other options")),
+        "{said}"
+    );
 
 #[test]
 fn another_draw_than_before_or_than_expected_ends_the_work() {

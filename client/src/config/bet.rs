@@ -10,6 +10,7 @@ use super::client::{LoopOptions, sources};
 use super::sources::{Environment, Found, Key, Sources, read_file};
 use super::{ClientConfig, UsageError, env_file};
 use crate::args::BetArgs;
+use crate::source::BYTE_ORDER_MARK;
 
 /// The files that are looked for when none is named; the first that is there is read.
 pub const ENV_FILES_DEFAULT: [&str; 2] = [".env", "client/.env"];
@@ -64,6 +65,10 @@ impl BetConfig {
         for (field, (name, _)) in found.iter().zip(FIELDS) {
             if !can_travel(&field.text) {
                 let problem = format!("{name} is not free of '#' and control characters");
+                return Err(field.wrong_and_private(problem));
+            }
+            if field.text.contains(BYTE_ORDER_MARK) {
+                let problem = format!("{name} holds a byte order mark (U+FEFF): remove it");
                 return Err(field.wrong_and_private(problem));
             }
         }
@@ -149,7 +154,8 @@ mod tests {
     #[test]
     fn a_field_that_is_wrong_is_told_with_its_source_and_without_its_value() {
         type Variable = (&'static str, &'static str);
-        let rows: [(&[&str], Variable, &str, &str); 8] = [
+        let rows: [(&[&str], Variable, &str, &str); 9] = [
+            (&[], ("NOMBRE", "\u{feff}Ana"), "NOMBRE in the environment: ", "a byte order mark"),
             (&["--first-name", "A#B"], ("X", ""), "--first-name: ", "free of '#'"),
             (&[], ("NOMBRE", ""), "NOMBRE in the environment: ", "first name is not 1 to 64"),
             (&[], ("APELLIDO", "a\u{7}"), "APELLIDO in the environment: ", "last name is not free"),

@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::UsageError;
+use crate::encoding;
 
 /// The longest file of settings, in bytes.
 pub const FILE_SIZE_MAX: u64 = 64 << 10;
@@ -162,5 +163,5 @@ fn read_text(path: &Path) -> Result<String, String> {
     if size as u64 > FILE_SIZE_MAX {
         return Err(format!("is longer than {FILE_SIZE_MAX} bytes; is it the right file?"));
     }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())
+    encoding::read_text(bytes)
 }

@@ -82,7 +82,8 @@ fn exit_codes_tell_failure_mismatch_and_fencing_apart() {
             Office::default(),
             bad_row,
             1,
-            "bets.csv: line 17: number is not 0 to 9999. The bets before this line are stored: mend it, then start again with --cut-before 17",
+            "bets.csv: line 17: number is not 0 to 9999. Mend the row and start again with the \
+             same options",
         ),
     ];
     for (office, file, code, said) in cases {
