@@ -21,8 +21,9 @@ use bolillero_protocol::message::{
 };
 
 use crate::batches::Batch;
-use crate::dialogue::{Dialogue, Mismatch, Next, Progress, Stop, WinnerCount};
+use crate::dialogue::{Dialogue, Mismatch, Next, Progress, Stop};
 use crate::source::SourceError;
+use crate::winners::WinnerList;
 
 /// What a session is opened with.
 #[derive(Debug, Clone, Copy)]
@@ -43,15 +44,16 @@ pub struct Session<F> {
     file_ended: bool,
     /// The row that ended the file, if it was one that is no bet. The work ends when this is taken.
     file_error: Option<SourceError>,
-    /// Batches that were cut and have no receipt yet, at most a window of them.
     /// The line of the bad row that decided where the last stored batch ends.
     cut_short_by: Option<u64>,
+    /// Batches that were cut and have no receipt yet, at most a window of them.
     waiting: VecDeque<Cut>,
     /// What the office has, and this client has compared.
     stored: Mark,
     /// The office counts the agency as finished.
     finished: bool,
     sent_logged: bool,
+    winners: WinnerList,
     phase: Phase,
     answers: u64,
 }
@@ -69,11 +71,11 @@ struct Mark {
 struct Cut {
     body: Vec<u8>,
     after: Mark,
-}
-
     /// Why it must not be sent. It is compared with what is stored all the same.
     problem: Option<SourceError>,
     cut_short_by: Option<u64>,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     /// No connection.
@@ -87,7 +89,7 @@ enum Phase {
     /// Opcode 5 is sent.
     Ready,
     /// Opcode 6 is sent.
-    Asking { count: WinnerCount, begun: bool },
+    Asking { begun: bool },
     /// The winners are known.
     Done,
 }
@@ -100,14 +102,20 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
             file,
             file_ended: false,
             file_error: None,
+            cut_short_by: None,
             waiting: VecDeque::new(),
             stored: Mark { seq: 0, bets: 0, head: Head::EMPTY, file_bytes: 0 },
-            cut_short_by: None,
             finished: false,
             sent_logged: false,
+            winners: WinnerList::default(),
             phase: Phase::Away,
             answers: 0,
         }
+    }
+
+    /// The winners, once the work is done.
+    pub fn into_winners(self) -> WinnerList {
+        self.winners
     }
 
     fn welcome(&mut self, welcome: &Welcome, out: &mut Vec<u8>) -> Result<Next, Stop> {
@@ -145,6 +153,8 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         }
         while self.stored.seq < seq {
             if self.waiting.is_empty() && !self.cut() {
+                // The office has more batches: that the last of these ends there was not compared.
+                self.cut_short_by = None;
                 self.check_file()?;
                 return Err(Mismatch::FileEnds { seq: self.stored.seq, stored: seq }.into());
             }
@@ -153,8 +163,6 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         self.compare(welcome.bets, welcome.head)
     }
 
-                // The office has more batches: that the last of these ends there was not compared.
-                self.cut_short_by = None;
     fn receipt(&mut self, receipt: &Receipt, out: &mut Vec<u8>) -> Result<Next, Stop> {
         match self.phase {
             Phase::Sending { in_flight, refused: None }
@@ -173,6 +181,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
     fn take_first(&mut self) {
         let cut = self.waiting.pop_front().expect("a batch that is stored was cut before");
         self.stored = cut.after;
+        self.cut_short_by = cut.cut_short_by;
     }
 
     fn compare(&self, office_bets: u64, office_head: Head) -> Result<(), Stop> {
@@ -181,7 +190,6 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
             return Ok(());
         }
         Err(Mismatch::Record { seq, file_bets, file_head, office_bets, office_head }.into())
-        self.cut_short_by = cut.cut_short_by;
     }
 
     /// Fills the window, of which `in_flight` are sent. Once everything is stored, says so.
@@ -228,6 +236,8 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         let (line, bets) = (error.line(), self.stored.bets);
         Err(match line {
             None => error.into(),
+            Some(line) if self.cut_short_by == Some(line) => Stop::RowAfterCut { error, line },
+            Some(_) => Stop::Row { error, bets },
         })
     }
 
@@ -236,8 +246,6 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
         if !self.sent_logged {
             let bets = self.stored.bets;
             log::info!("action: apuestas_enviadas | result: success | cantidad: {bets}");
-            Some(line) if self.cut_short_by == Some(line) => Stop::RowAfterCut { error, line },
-            Some(_) => Stop::Row { error, bets },
             self.sent_logged = true;
         }
         if self.finished {
@@ -256,7 +264,8 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
 
     fn ask(&mut self, out: &mut Vec<u8>) {
         Request::AskWinners { agency: self.terms.agency }.encode(out);
-        self.phase = Phase::Asking { count: WinnerCount::default(), begun: false };
+        self.winners = WinnerList::default();
+        self.phase = Phase::Asking { begun: false };
     }
 
     fn refused(&mut self, text: &str) -> Result<Next, Stop> {
@@ -300,15 +309,15 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
     }
 
     fn winners(&mut self, data: &[u8], rest: u32) -> Result<Next, Stop> {
-        let Phase::Asking { mut count, .. } = self.phase else {
+        let Phase::Asking { .. } = self.phase else {
             return Err(Stop::unexpected(self.request(), &Reply::Winners { data, rest }));
         };
-        count.add(data);
-        self.phase = Phase::Asking { count, begun: true };
+        self.winners.add(data);
+        self.phase = Phase::Asking { begun: true };
         if rest > 0 {
             return Ok(Next::Read);
         }
-        let winners = count.finish()?;
+        let winners = self.winners.count()?;
         log::info!("action: consulta_ganadores | result: success | cant_ganadores: {winners}");
         self.phase = Phase::Done;
         Ok(Next::Done)
@@ -374,14 +383,15 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Session<F> {
         match self.phase {
             Phase::Away | Phase::Done | Phase::Sending { in_flight: 0, .. } => None,
             // The draw may be days away: that a peer vanished, the keepalive will tell.
-            Phase::Asking { begun: false, .. } => None,
+            Phase::Asking { begun: false } => None,
             _ => Some(self.answers),
         }
     }
 
     fn progress(&self) -> Progress {
         let granted = self.stored.seq + u64::from(self.finished);
-        Progress { granted, bytes: self.stored.file_bytes }
+        let waits_for_draw = matches!(self.phase, Phase::Asking { begun: false });
+        Progress { granted, bytes: self.stored.file_bytes, waits_for_draw }
     }
 }
 

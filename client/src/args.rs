@@ -135,10 +135,17 @@ pub struct AgencyArgs {
     /// A file that was begun with one value has to be gone on with by the same.
     #[arg(long, value_name = "N")]
     pub batch_bets_max: Option<String>,
-    /// Ends a batch before this line of the file: for a row that was mended after an earlier run
+    /// End a batch before this line of the file: for a row that was mended after an earlier version
     /// stopped at it; may be given again for each such row [default: none]
     #[arg(long, value_name = "LINE")]
     pub cut_before: Vec<u64>,
+    /// Take part in the draw without a bet if the file has none; else that is an error
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// Write the documents of the winners to this file, one a line, or to stdout if it is -; log
+    /// lines go to stderr then [default: none, winners are only counted]
+    #[arg(long, value_name = "FILE")]
+    pub winners: Option<PathBuf>,
     /// Batches on their way at once, 1 to 1024
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub window: usize,

@@ -6,8 +6,9 @@ use bolillero_protocol::log_line;
 use bolillero_protocol::message::{Ready, Reply, Request};
 
 use crate::batches::Batch;
-use crate::dialogue::{Dialogue, Next, Progress, Stop, WinnerCount};
+use crate::dialogue::{Dialogue, Next, Progress, Stop};
 use crate::source::SourceError;
+use crate::winners::WinnerList;
 
 /// An agency's work with a file, over as many connections as it takes.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Base<F> {
     batches: u64,
     bets: u64,
     file_bytes: u64,
+    winners: WinnerList,
     step: Step,
     /// The step's request was sent on this connection and is not answered.
     owes: bool,
@@ -36,7 +38,7 @@ enum Step {
     /// The mark, opcode 5: may be sent twice.
     Ready,
     /// The winners, opcode 6: may be asked twice.
-    Ask(WinnerCount),
+    Ask,
     /// The winners are known.
     Done,
 }
@@ -51,11 +53,17 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
             batches: 0,
             bets: 0,
             file_bytes: 0,
+            winners: WinnerList::default(),
             step: Step::Cut,
             owes: false,
             established: false,
             answers: 0,
         }
+    }
+
+    /// The winners, once the work is done.
+    pub fn into_winners(self) -> WinnerList {
+        self.winners
     }
 
     /// Sends the request of the step.
@@ -67,7 +75,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
         match &self.step {
             Step::Batch(batch) => Request::Batch { body: &batch.body }.encode(out),
             Step::Ready => Request::Ready(Ready { agency, totals: None }).encode(out),
-            Step::Ask(_) => Request::AskWinners { agency }.encode(out),
+            Step::Ask => Request::AskWinners { agency }.encode(out),
             Step::Cut | Step::Done => {}
         }
         self.owes = true;
@@ -96,13 +104,12 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
         Ok(Next::Read)
     }
 
-    fn winners(&mut self, mut count: WinnerCount, data: &[u8], rest: u32) -> Result<Next, Stop> {
-        count.add(data);
-        self.step = Step::Ask(count);
+    fn add_winners(&mut self, data: &[u8], rest: u32) -> Result<Next, Stop> {
+        self.winners.add(data);
         if rest > 0 {
             return Ok(Next::Read);
         }
-        let winners = count.finish()?;
+        let winners = self.winners.count()?;
         log::info!("action: consulta_ganadores | result: success | cant_ganadores: {winners}");
         self.step = Step::Done;
         self.owes = false;
@@ -122,16 +129,14 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
             }
             Step::Cut => "nothing".to_owned(),
             Step::Ready => "being ready for the draw".to_owned(),
-            Step::Ask(_) | Step::Done => "the question for winners".to_owned(),
+            Step::Ask | Step::Done => "the question for winners".to_owned(),
         }
     }
 }
 
 impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Base<F> {
     fn open(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
-        if let Step::Ask(count) = &mut self.step {
-            *count = WinnerCount::default();
-        }
+        self.winners = WinnerList::default();
         self.send(out)
     }
 
@@ -140,13 +145,13 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Base<F> {
         match (&self.step, reply) {
             (_, Reply::Close) => Ok(Next::Reconnect("the office closes")),
             (Step::Batch(_), Reply::Ack) => self.granted(Step::Cut, out),
-            (Step::Ready, Reply::Ack) => self.granted(Step::Ask(WinnerCount::default()), out),
-            (Step::Ask(_), Reply::Busy) => {
+            (Step::Ready, Reply::Ack) => self.granted(Step::Ask, out),
+            (Step::Ask, Reply::Busy) => {
                 self.owes = false;
                 self.established = true;
                 Ok(Next::Pause("the draw is not done yet"))
             }
-            (Step::Ask(count), Reply::Winners { data, rest }) => self.winners(*count, data, rest),
+            (Step::Ask, Reply::Winners { data, rest }) => self.add_winners(data, rest),
             (_, Reply::Busy) => {
                 // It was not taken, so it can be sent again.
                 self.owes = false;
@@ -188,7 +193,11 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Base<F> {
     }
 
     fn progress(&self) -> Progress {
-        let marked = matches!(self.step, Step::Ask(_) | Step::Done);
-        Progress { granted: self.batches + u64::from(marked), bytes: self.file_bytes }
+        let marked = matches!(self.step, Step::Ask | Step::Done);
+        Progress {
+            granted: self.batches + u64::from(marked),
+            bytes: self.file_bytes,
+            waits_for_draw: matches!(self.step, Step::Ask),
+        }
     }
 }

@@ -86,6 +86,6 @@ impl Dialogue for SingleBet<'_> {
     }
 
     fn progress(&self) -> Progress {
-        Progress { granted: u64::from(self.stored), bytes: 0 }
+        Progress { granted: u64::from(self.stored), ..Progress::default() }
     }
 }

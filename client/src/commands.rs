@@ -1,27 +1,28 @@
 //! The commands of the program: from what was typed to an outcome.
 
 use std::fs::File;
-use std::io::{self, BufReader, Seek as _};
+use std::io::{self, BufReader, Seek as _, Write as _};
 use std::thread;
 
 use ::log::LevelFilter;
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use bolillero_protocol::bet::Number;
 use bolillero_protocol::log_line;
 
 use crate::agency::{Session, Terms};
 use crate::args::{Args, Command};
 use crate::base::Base;
-use crate::batches::Batches;
+use crate::batches::{Batch, Batches};
 use crate::bet::SingleBet;
 use crate::config::{
     AgencyConfig, BetConfig, Dialect, EchoConfig, Environment, FilesConfig, GenerateConfig,
-    LoadConfig, LogLevel, PkiConfig, ProbeConfig, RoomConfig, UsageError,
+    LoadConfig, PkiConfig, ProbeConfig, RoomConfig, UsageError,
 };
 use crate::dialogue::{Progress, Stop};
 use crate::ending::Ending;
 use crate::source::Source;
 use crate::text::Text;
+use crate::winners::{WinnerList, WinnersOutput};
 use crate::{connect, echo, files, generate, load, log, pki, probe, progress, room, signals};
 
 /// The program: what was typed, done.
@@ -57,9 +58,17 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn run_agency(config: &AgencyConfig) -> anyhow::Result<()> {
-    until_asked("agency", "", &config.client.log_level, |ending| {
+    let lines = match config.winners {
+        Some(WinnersOutput::Stdout) => &log::Lines::Stderr,
+        _ => &log::Lines::Stdout,
+    };
+    log::start(lines, config.client.log_level.filter);
+    until_asked("agency", "", |ending| {
         ::log::info!("action: config | result: success | {}", config.log_fields());
-        serve_file(config, ending)?;
+        let output = config.winners.as_ref();
+        output.map_or(Ok(()), |output| output.check(&config.bets))?;
+        let winners = serve_file(config, ending)?;
+        output.map_or(Ok(()), |output| output.write(&winners))?;
         ::log::info!("action: exit | result: success");
         Ok(())
     })
@@ -69,7 +78,8 @@ fn run_bet(config: &BetConfig) -> anyhow::Result<()> {
     let bet = config.bet();
     let number = bet.number().map_or(0, Number::value);
     let named = format!("dni: {} | numero: {number} | ", bet.document);
-    until_asked("apuesta_enviada", &named, &config.client.log_level, |ending| {
+    log::start(&log::Lines::Stdout, config.client.log_level.filter);
+    until_asked("apuesta_enviada", &named, |ending| {
         ::log::info!("action: config | result: success | {}", config.client.log_fields());
         let office = &config.client.office;
         Ok(connect::converse(office, &mut SingleBet::new(bet), ending, &mut |_| {})?)
@@ -78,7 +88,8 @@ fn run_bet(config: &BetConfig) -> anyhow::Result<()> {
 
 fn run_echo(EchoConfig { client }: &EchoConfig) -> anyhow::Result<()> {
     let named = format!("client_id: {} | ", client.id);
-    until_asked("receive_message", &named, &client.log_level, |ending| {
+    log::start(&log::Lines::Stdout, client.log_level.filter);
+    until_asked("receive_message", &named, |ending| {
         ::log::info!("action: config | result: success | {}", client.log_fields());
         Ok(echo::run(client, ending)?)
     })
@@ -86,7 +97,8 @@ fn run_echo(EchoConfig { client }: &EchoConfig) -> anyhow::Result<()> {
 
 fn run_probe(config: &ProbeConfig) -> anyhow::Result<()> {
     let service = config.service.name();
-    until_asked("probe", &format!("service: {service} | "), &config.log_level, |ending| {
+    log::start(&log::Lines::Stdout, config.log_level.filter);
+    until_asked("probe", &format!("service: {service} | "), |ending| {
         probe::run(config, ending)?;
         ::log::info!("action: probe | result: success | service: {service}");
         Ok(())
@@ -98,10 +110,8 @@ fn run_probe(config: &ProbeConfig) -> anyhow::Result<()> {
 fn until_asked(
     action: &str,
     named: &str,
-    level: &LogLevel,
     work: impl FnOnce(&Ending) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    log::start(&log::Lines::Stdout, level.filter);
     let ending = Ending::default();
     signals::watch(&ending)?;
     let outcome = work(&ending);
@@ -149,26 +159,40 @@ fn end(ending: &Ending) {
     }
 }
 
-fn serve_file(config: &AgencyConfig, ending: &Ending) -> anyhow::Result<()> {
+/// Sends the file and waits for the draw; returns who won.
+fn serve_file(config: &AgencyConfig, ending: &Ending) -> anyhow::Result<WinnerList> {
     let (id, name) = (config.client.id, config.bets.display().to_string());
     let file = File::open(&config.bets).map_err(|error| unreadable(&name, error))?;
-    let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-    let bar = progress::bytes_of_file(bytes);
-    let watch: &mut dyn FnMut(Progress) = &mut |progress| bar.set_position(progress.bytes);
-    match config.dialect {
+    let metadata = file.metadata().map_err(|error| unreadable(&name, error))?;
+    check_before(config, &name, &file, metadata.is_file())?;
+    let mut batches = batches(config, &name, &file);
+    if !config.allow_empty && batches.is_empty() {
+        bail!(
+            "{name} has no bets: nothing was sent. If this agency takes part in the draw without a \
+             bet, start it with --allow-empty"
+        );
+    }
+    let office = &config.client.office;
+    let mut bar = progress::FileBar::new(metadata.len());
+    let watch: &mut dyn FnMut(Progress) = &mut |progress| bar.show(progress);
+    Ok(match config.dialect {
         Dialect::Base => {
-            let mut base = Base::new(id, &name, batches(config, &name, file));
-            connect::converse(&config.client.office, &mut base, ending, watch)?;
+            let mut base = Base::new(id, &name, batches);
+            connect::converse(office, &mut base, ending, watch)?;
+            base.into_winners()
         }
         Dialect::Session => {
             let terms = Terms { agency: id, window: config.window, draw: config.draw };
-            let mut session = Session::new(terms, batches(config, &name, file));
-            connect::converse(&config.client.office, &mut session, ending, watch)?;
+            let mut session = Session::new(terms, batches);
+            connect::converse(office, &mut session, ending, watch)?;
+            session.into_winners()
         }
-        Dialect::Text => bring_file(config, &name, &file, ending, watch)?,
-    }
-    bar.finish_and_clear();
-    Ok(())
+        Dialect::Text => {
+            let mut text = Text::new(id, &name, batches);
+            connect::converse_in_text(office, &mut text, ending, watch)?;
+            text.into_winners()
+        }
+    })
 }
 
 /// In a container it is easily overlooked who reads: a user that this machine does not know.
@@ -183,45 +207,53 @@ fn unreadable(name: &str, error: io::Error) -> anyhow::Error {
     }
 }
 
-fn batches(config: &AgencyConfig, name: &str, file: File) -> Batches<BufReader<File>> {
-    let source = Source::new(BufReader::new(file), name, config.client.id);
+fn batches<'a>(config: &AgencyConfig, name: &str, file: &'a File) -> Batches<BufReader<&'a File>> {
+    let source = match config.dialect {
+        Dialect::Text => Source::for_text(BufReader::new(file), name, config.client.id),
+        Dialect::Base | Dialect::Session => {
+            Source::new(BufReader::new(file), name, config.client.id)
+        }
+    };
     Batches::new(source, config.limits.clone())
 }
 
-/// The text dialect cannot go on with what it has begun: a file that it would not come to the end of
-/// is not begun.
-fn bring_file(
+/// Without sessions an agency cannot go on with what it has begun: a file whose end it would not come
+/// to is not begun. One that cannot be read twice, such as a pipe, is begun in base operations only.
+fn check_before(
     config: &AgencyConfig,
     name: &str,
     mut file: &File,
-    ending: &Ending,
-    watch: &mut dyn FnMut(Progress),
+    can_be_read_twice: bool,
 ) -> anyhow::Result<()> {
-    let batches = |file| {
-        let source = Source::for_text(BufReader::new(file), name, config.client.id);
-        Batches::new(source, config.limits.clone())
-    };
+    match config.dialect {
+        Dialect::Session => return Ok(()),
+        Dialect::Base if !can_be_read_twice => return Ok(()),
+        Dialect::Base | Dialect::Text => {}
+    }
     let mut bets = 0;
-    for batch in batches(file) {
-        bets += u64::from(batch.context("nothing was sent")?.bets);
+    for batch in batches(config, name, file) {
+        bets += u64::from(batch.and_then(Batch::checked).context("nothing was sent")?.bets);
     }
     ensure!(
-        bets > 0,
+        bets > 0 || config.dialect == Dialect::Base,
         "{name} has no bets, and without one the text dialect cannot say that an agency is ready"
     );
-    file.rewind().with_context(|| format!("reading {name} again"))?;
-    let mut work = Text::new(config.client.id, name, batches(file));
-    Ok(connect::converse_in_text(&config.client.office, &mut work, ending, watch)?)
+    file.rewind().with_context(|| format!("reading {name} again"))
 }
 
 fn run_generate(config: &GenerateConfig) -> anyhow::Result<()> {
-    let bar = progress::bets(u64::from(config.plan.agencies).saturating_mul(config.plan.bets));
-    for agency in 1..=config.plan.agencies {
+    let plan = &config.plan;
+    let bar = progress::bets(u64::from(plan.agencies).saturating_mul(plan.bets));
+    let mut bytes = 0;
+    for agency in 1..=plan.agencies {
         let path = config.output.join(generate::file_name(agency));
-        generate::write_file(&config.plan, agency, &path, &mut |bets| bar.inc(bets))
+        bytes += generate::write_file(plan, agency, &path, &mut |bets| bar.inc(bets))
             .with_context(|| format!("writing {}", path.display()))?;
     }
-    bar.finish_and_clear();
+    drop(bar);
+    // The files are written, whether or not anybody reads this.
+    let said = generate::summary(plan, &config.output, bytes);
+    let _ = writeln!(io::stdout(), "{}", log_line::message(&said));
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use bolillero_protocol::error::Corrupt;
 use bolillero_protocol::message::{Reply, RequestError, is_reply};
 use bolillero_protocol::tlv::{Decoder, Packet, Rules};
-use bolillero_protocol::{chain::Head, list, message::opcode};
+use bolillero_protocol::{chain::Head, message::opcode};
 
 use crate::connect::Distrust;
 use crate::ending::Asked;
@@ -72,6 +72,8 @@ pub struct Progress {
     pub granted: u64,
     /// Bytes of the file that are stored.
     pub bytes: u64,
+    /// All of the file is stored, and nothing but the draw is waited for.
+    pub waits_for_draw: bool,
 }
 
 /// One connection's bytes, made into answers.
@@ -130,33 +132,6 @@ fn read(packet: Packet<'_>) -> Result<Reply<'_>, Stop> {
             Stop::Unreadable(format!("opcode {opcode}: {malformed}"))
         }
     })
-}
-
-/// Counts documents in a list of winners that arrives in pieces. `#` alone, or nothing, is none.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct WinnerCount {
-    winners: u64,
-    item_begun: bool,
-}
-
-impl WinnerCount {
-    /// Takes the next piece.
-    pub fn add(&mut self, piece: &[u8]) {
-        for &byte in piece {
-            if byte == list::SEPARATOR {
-                self.winners += u64::from(self.item_begun);
-            }
-            self.item_begun = byte != list::SEPARATOR;
-        }
-    }
-
-    /// The documents, after the last piece.
-    ///
-    /// # Errors
-    /// [`Stop::Unreadable`] when the list breaks off.
-    pub fn finish(self) -> Result<u64, Stop> {
-        if self.item_begun { Err(Corrupt::NotAList.into()) } else { Ok(self.winners) }
-    }
 }
 
 /// Why the work ends without being done.
@@ -290,15 +265,6 @@ pub enum Stop {
         sent: String,
         /// How the wait ended.
         reason: String,
-/// What becomes of the bets that are stored, after a mended row.
-fn not_again(bets: u64) -> String {
-    match bets {
-        0 => String::new(),
-        1 => ": the bet that is stored is not sent again".to_owned(),
-        _ => format!(": the {bets} bets that are stored are not sent again"),
-    }
-}
-
     },
     /// Files cannot be told of, read or fetched.
     #[error(transparent)]
@@ -322,6 +288,15 @@ fn not_again(bets: u64) -> String {
         /// How the last try ended.
         reason: String,
     },
+}
+
+/// What becomes of the bets that are stored, after a mended row.
+fn not_again(bets: u64) -> String {
+    match bets {
+        0 => String::new(),
+        1 => ": the bet that is stored is not sent again".to_owned(),
+        _ => format!(": the {bets} bets that are stored are not sent again"),
+    }
 }
 
 impl From<Asked> for Stop {

@@ -9,12 +9,14 @@
 //! every agency: documents repeat.
 
 use std::fmt::{self, Write as _};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use bolillero_fs::{Access, WholeFile, create_directory};
 use bolillero_protocol::bet::Bet;
 use chrono::{Days, NaiveDate};
+use indicatif::HumanBytes;
 
 /// One bet in this many is on the favourite number.
 pub const FAVOURITE_ONE_IN: u64 = 250;
@@ -44,8 +46,21 @@ pub fn file_name(agency: u32) -> String {
     format!("agency-{agency}.csv")
 }
 
-/// Writes an agency's file, which has its name only once it is whole. `watch` is told how many bets
-/// were added. Only the owner may read the file, and a directory that is made for it.
+/// What was written, for a person: `bytes` in all.
+#[must_use]
+pub fn summary(plan: &Plan, directory: &Path, bytes: u64) -> String {
+    let Plan { agencies, bets, seed } = plan;
+    let (directory, first) = (directory.display(), file_name(1));
+    let files = match agencies {
+        1 => format!("1 file, {first},"),
+        _ => format!("{agencies} files, {first} to {},", file_name(*agencies)),
+    };
+    let bytes = HumanBytes(bytes);
+    format!("wrote {files} to {directory}: {bets} bets each, {bytes} in all, seed {seed}")
+}
+
+/// Writes an agency's file, which has its name only once it is whole; returns its size in bytes. `watch`
+/// is told how many bets were added. Only the owner may read the file, and a directory that is made for it.
 ///
 /// # Errors
 /// Whatever the file system fails with. Then a file that was there is as it was.
@@ -54,13 +69,14 @@ pub fn write_file(
     agency: u32,
     path: &Path,
     watch: &mut dyn FnMut(u64),
-) -> io::Result<()> {
+) -> io::Result<u64> {
     if let Some(directory) = path.parent() {
         create_directory(directory, Access::Owner)?;
     }
     let mut out = BufWriter::with_capacity(BUFFER_SIZE, WholeFile::create(path, Access::Owner)?);
     write_bets(plan, agency, &mut out, watch)?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.replace()
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.replace()?;
+    Ok(fs::metadata(path)?.len())
 }
 
 /// Writes an agency's rows.

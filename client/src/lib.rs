@@ -10,6 +10,7 @@
 //! dialogue  what a conversation is, sans-IO         agency    sessions: exactly once, resumes
 //! bet       a single one, opcode 1                  base      opcodes 1 to 8: for older offices
 //! text      the text dialect, for offices that listen for it
+//! winners   the documents that won, written one a line
 //! echo      messages that have to come back         probe     whether a server is there, and right
 //! talk      a conversation as bytes                 connect   a client's socket and clock
 //! files     what a file server offers, fetched      generate  sample files
@@ -26,8 +27,8 @@ pub mod config;
 
 mod commands;
 
-pub mod source;
 mod encoding;
+pub mod source;
 
 pub mod batches;
 
@@ -41,6 +42,7 @@ pub mod bet;
 pub mod echo;
 pub mod probe;
 pub mod text;
+pub mod winners;
 
 pub mod files;
 

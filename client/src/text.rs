@@ -9,11 +9,13 @@
 //! leaves open what is stored, and the bets are not sent again. The file is cut as for sessions, and
 //! the office keeps each batch as it would keep theirs: a session can go on behind what is stored.
 
+use bolillero_protocol::list::SEPARATOR;
 use bolillero_protocol::text::{self, BET, FINISH, RESULTS, Told};
 
 use crate::batches::Batch;
 use crate::dialogue::{Mismatch, Progress, Stop};
 use crate::source::SourceError;
+use crate::winners::WinnerList;
 
 /// An agency's work in the text dialect.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub struct Text<F> {
     /// Bets that were said.
     bets: u64,
     progress: Progress,
+    winners: WinnerList,
     step: Step,
 }
 
@@ -50,8 +53,20 @@ pub enum After {
 impl<F: Iterator<Item = Result<Batch, SourceError>>> Text<F> {
     /// The work of `agency` with the batches of `file`, which is called `file_name` in errors.
     pub fn new(agency: u32, file_name: &str, file: F) -> Self {
-        let (file_name, progress) = (file_name.to_owned(), Progress::default());
-        Self { agency, file, file_name, bets: 0, progress, step: Step::Bring }
+        Self {
+            agency,
+            file,
+            file_name: file_name.to_owned(),
+            bets: 0,
+            progress: Progress::default(),
+            winners: WinnerList::default(),
+            step: Step::Bring,
+        }
+    }
+
+    /// The winners, once the work is done.
+    pub fn into_winners(self) -> WinnerList {
+        self.winners
     }
 
     /// A connection is open: appends what is said first.
@@ -75,6 +90,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Text<F> {
             text::encode(FINISH.as_bytes(), out);
             return Ok(false);
         };
+        let batch = batch.and_then(Batch::checked);
         let batch = batch.map_err(|error| self.uncounted(&error.to_string()))?;
         let said =
             text::text_of(&batch.body).map_err(|error| self.uncounted(&error.to_string()))?;
@@ -90,12 +106,12 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Text<F> {
     /// [`Stop`] when it has not done what was asked, or has said what was not.
     pub fn told(&mut self, said: &[u8]) -> Result<After, Stop> {
         match self.step {
-        let batch = batch.and_then(Batch::checked);
             Step::Bring => self.counted(said),
             Step::Ask if said.is_empty() => Ok(After::Pause("the draw is not done yet")),
             Step::Ask if !said.ends_with(b"\n") => Ok(After::Pause("the line broke off")),
             Step::Ask => match Told::of_results(said) {
                 Some(Told::Winners(winners)) => {
+                    self.keep_winners(said, winners);
                     log::info!(
                         "action: consulta_ganadores | result: success | cant_ganadores: {winners}"
                     );
@@ -135,6 +151,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Text<F> {
             Some(Told::Stored(stored)) if stored == self.bets => {
                 log::info!("action: apuestas_enviadas | result: success | cantidad: {stored}");
                 self.step = Step::Ask;
+                self.progress.waits_for_draw = true;
                 Ok(After::Another)
             }
             Some(Told::Stored(office_bets)) => {
@@ -142,6 +159,17 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Text<F> {
             }
             Some(_) => Err(self.uncounted(ERROR)),
             None => Err(unreadable()),
+        }
+    }
+
+    /// Keeps the documents of a line that has so many.
+    fn keep_winners(&mut self, line: &[u8], winners: u64) {
+        if winners > 0 {
+            let documents = line.trim_ascii_end().split(|&byte| byte == b',');
+            documents.for_each(|document| {
+                self.winners.add(document);
+                self.winners.add(&[SEPARATOR]);
+            });
         }
     }
 

@@ -16,7 +16,15 @@ fn generate(output: &Path, options: &[&str]) -> assert_cmd::assert::Assert {
 fn the_committed_sample_is_what_generate_makes() {
     let directory = tempfile::tempdir().unwrap();
     let output = directory.path().join("made/when/missing");
-    generate(&output, &["--agencies", "5", "--bets", "1000", "--seed", "7574"]).success();
+    let made =
+        generate(&output, &["--agencies", "5", "--bets", "1000", "--seed", "7574"]).success();
+    let said = String::from_utf8_lossy(&made.get_output().stdout).into_owned();
+    let expected = format!(
+        "wrote 5 files, agency-1.csv to agency-5.csv, to {}: 1000 bets each, 227.00 KiB in all, \
+         seed 7574\n",
+        output.display()
+    );
+    assert_eq!(said, expected);
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.data");
     for agency in 1..=5 {
         let name = format!("agency-{agency}.csv");

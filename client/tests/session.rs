@@ -11,6 +11,7 @@ use bolillero::agency::{Session, Terms};
 use bolillero::batches::{Batch, Limits};
 use bolillero::dialogue::{Conversation, Dialogue as _, Mismatch, Next, Stop};
 use bolillero::source::SourceError;
+use bolillero::winners::WinnerList;
 use bolillero_protocol::chain::{BodyHash, Head};
 use bolillero_protocol::message::{Code, DrawId, Receipt, Reply, Welcome};
 use proptest::prelude::*;
@@ -216,7 +217,6 @@ fn a_full_disk_is_waited_out_and_what_followed_is_sent_again() {
     assert_eq!(office.lane(1).bodies, bodies(&file, 1));
 }
 
-#[test]
 /// The work of an agency with a file that is cut within these limits.
 fn run_within(file: &str, limits: Limits, office: &mut Office) -> Result<(), Stop> {
     let terms = Terms { agency: 1, window: 4, draw: None };
@@ -231,6 +231,7 @@ fn bad_rows() -> [String; 4] {
     [row("Ana,Paz", "x"), row("A\u{feff}na,Paz", "1"), row("Ana,\"P\\\"az\"", "1"), row(&long, "1")]
 }
 
+#[test]
 fn a_bad_row_ends_the_work_after_the_whole_batches_before_it_and_a_mended_file_goes_on() {
     for row in bad_rows() {
         let file = format!("{}{row}{}", rows(7), rows(3));
@@ -278,7 +279,6 @@ fn a_ledger_that_an_earlier_version_began_is_gone_on_with() {
     let sizes: Vec<_> = office.lane(1).bodies.iter().map(|body| body[0] - b'0').collect();
     assert_eq!(sizes, [3, 3, 1, 3, 1]);
     assert!(office.lane(1).finished);
-}
     // And a file that is bad again before it is taken to its end.
     let stop = run(&file, 3, &mut office).unwrap_err();
     assert!(
@@ -335,6 +335,7 @@ fn a_batch_that_a_refused_row_ended_by_its_length_has_to_stay_as_it_is_stored() 
         said.ends_with(&format!("with --cut-before {line} added to the other options")),
         "{said}"
     );
+}
 
 #[test]
 fn another_draw_than_before_or_than_expected_ends_the_work() {
@@ -485,15 +486,15 @@ fn winners_are_counted_however_the_list_is_cut() {
     let cases: [(&[u8], u64); 4] = [(b"", 0), (b"#", 0), (b"30000001#", 1), (b"1#22#333#", 3)];
     for (list, winners) in cases {
         for cut in 0..=list.len() {
-            let mut count = bolillero::dialogue::WinnerCount::default();
+            let mut count = WinnerList::default();
             count.add(&list[..cut]);
             count.add(&list[cut..]);
-            assert_eq!(count.finish().unwrap(), winners, "{list:?} cut at {cut}");
+            assert_eq!(count.count().unwrap(), winners, "{list:?} cut at {cut}");
         }
     }
-    let mut broken = bolillero::dialogue::WinnerCount::default();
+    let mut broken = WinnerList::default();
     broken.add(b"1#2");
-    assert_eq!(broken.finish().unwrap_err().exit_code(), 1);
+    assert_eq!(broken.count().unwrap_err().exit_code(), 1);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::sources::{Environment, Key};
 use super::{ClientConfig, UsageError, usage, window};
 use crate::args::AgencyArgs;
 use crate::batches::Limits;
+use crate::winners::WinnersOutput;
 
 /// The most batches on their way at once. An office takes 64; more wait unread.
 pub const WINDOW_MAX: usize = 1024;
@@ -29,6 +30,10 @@ pub struct AgencyConfig {
     pub client: ClientConfig,
     /// The file of bets.
     pub bets: PathBuf,
+    /// Whether an agency without a bet takes part in the draw.
+    pub allow_empty: bool,
+    /// Where the winners' documents are written, if anywhere.
+    pub winners: Option<WinnersOutput>,
     /// How the file is cut.
     pub limits: Limits,
     /// Batches on their way at once.
@@ -75,6 +80,8 @@ impl AgencyConfig {
         let bets_default = || PathBuf::from(format!(".data/agency-{}.csv", client.id));
         Ok(Self {
             bets: args.bets.unwrap_or_else(bets_default),
+            allow_empty: args.allow_empty,
+            winners: args.winners.map(winners_output),
             limits: Limits { bets_max, cut_before: args.cut_before },
             window: window(args.window)?,
             dialect: match (args.base, args.text) {
@@ -104,6 +111,10 @@ impl AgencyConfig {
 fn bets_of_batch(text: &str) -> Result<NonZeroU32, String> {
     let bets = parse_number(text).and_then(NonZeroU32::new);
     bets.ok_or_else(|| "is not a number of bets, 1 or more".to_owned())
+}
+
+fn winners_output(path: PathBuf) -> WinnersOutput {
+    if path.as_os_str() == "-" { WinnersOutput::Stdout } else { WinnersOutput::File(path) }
 }
 
 fn draw_id(text: String) -> Result<DrawId, UsageError> {

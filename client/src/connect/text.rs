@@ -37,10 +37,14 @@ pub fn converse_in_text<F: Iterator<Item = Result<Batch, SourceError>>>(
                     return Err(leave(work.lost(&Asked.to_string())));
                 }
                 match said {
-                    Ok(said) => match way.go_on(work.told(&said)?)? {
-                        After::Done => return Ok(()),
-                        After::Another | After::Pause(_) => continue,
-                    },
+                    Ok(said) => {
+                        let after = work.told(&said)?;
+                        watch(work.progress());
+                        match way.go_on(after)? {
+                            After::Done => return Ok(()),
+                            After::Another | After::Pause(_) => continue,
+                        }
+                    }
                     Err(end) => {
                         let reason = end.lost()?;
                         work.lost(&reason).map(|()| reason)?

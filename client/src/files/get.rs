@@ -43,7 +43,7 @@ pub(super) fn run(config: &GetConfig, server: Server<'_>) -> Result<(), Stop> {
         bar.set_position(before);
         tally.note(fetched)?;
     }
-    bar.finish_and_clear();
+    drop(bar);
     tally.end()
 }
 

@@ -173,7 +173,7 @@ impl<Q: Questions> Talk for Requests<Q> {
 
     fn progress(&self) -> Progress {
         let progress = self.questions.progress();
-        Progress { granted: progress, bytes: progress }
+        Progress { granted: progress, bytes: progress, ..Progress::default() }
     }
 }
 

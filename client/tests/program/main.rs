@@ -8,6 +8,7 @@ mod office;
 #[path = "../shelf/mod.rs"]
 mod shelf;
 
+mod pty;
 mod running;
 mod secure;
 mod setting;
@@ -17,6 +18,7 @@ mod echo;
 mod files;
 mod hostile;
 mod killed;
+mod mended;
 mod network;
 mod options;
 mod pki;
@@ -25,6 +27,8 @@ mod room;
 mod stopped;
 mod text;
 mod tls;
+mod waiting;
+mod winners;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -48,9 +52,11 @@ fn an_agency_sends_its_file_and_logs_what_deployed_tools_read() {
         let log = log(&output);
         assert!(log[0].starts_with("INFO     action: config | result: success | client_id: 1 | "));
         assert_eq!(
-            log[log.len() - 3..],
+            log[log.len() - 4..],
             [
                 "INFO     action: apuestas_enviadas | result: success | cantidad: 100",
+                "INFO     action: consulta_ganadores | result: in_progress | note: waiting for the \
+                 draw",
                 "INFO     action: consulta_ganadores | result: success | cant_ganadores: 2",
                 "INFO     action: exit | result: success",
             ]

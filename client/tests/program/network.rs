@@ -47,7 +47,7 @@ fn an_office_that_is_not_there_yet_is_waited_for_without_a_word_of_failure() {
 
 #[test]
 fn an_office_that_stays_away_ends_the_wait_in_time() {
-    let setting = Setting::new(Office::default(), "");
+    let setting = Setting::new(Office::default(), &rows(1));
     let (_socket, address) = closed_port();
     for options in [&["--connect-timeout", "20ms"][..], &["--connect-timeout", "20ms", "--base"]] {
         let output = finish(agency(&setting.file(), &address, options));

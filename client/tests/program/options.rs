@@ -44,6 +44,8 @@ const HELP: &[Help] = &[
             ("--bets", "[default: .data/agency-ID.csv]"),
             ("--batch-bets-max", "else CLI_BATCH_MAXAMOUNT, or batch.maxAmount in the file"),
             ("--cut-before", "[default: none]"),
+            ("--allow-empty", "else that is an error"),
+            ("--winners", "[default: none, winners are only counted]"),
             ("--window", "[default: 16]"),
             ("--base", "cannot resume after a kill"),
             ("--text", "cannot resume after a kill"),

@@ -120,7 +120,7 @@ fn an_office_that_is_not_there_is_waited_for_no_longer() {
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();
     let probe = program(&["probe", "--timeout", "1h", "--server", &address]);
-    let setting = Setting::new(Office::default(), "");
+    let setting = Setting::new(Office::default(), &rows(1));
     for command in [
         agency(&setting.file(), &address, &[]),
         client("echo", &address, &[]),
@@ -171,7 +171,7 @@ fn a_connection_that_is_being_opened_is_not_waited_for() {
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     // One connection waits to be accepted; the kernel drops what further ones send.
     let _first = TcpStream::connect(address).unwrap();
-    let setting = Setting::new(Office::default(), "");
+    let setting = Setting::new(Office::default(), &rows(1));
     let mut running = Running::start(agency(&setting.file(), &address.to_string(), &[]));
     running.wait_for("action: config");
     let begin = Instant::now();

@@ -95,12 +95,15 @@ fn a_file_is_brought_once_and_the_winners_are_asked_for_until_they_are_known() {
     let log = log(&output);
     assert!(log[0].contains(" | dialect: text | "), "{log:#?}");
     assert_eq!(log[1], "INFO     action: apuestas_enviadas | result: success | cantidad: 100");
-    for (line, reason) in log[2..5].iter().zip(["the draw is not", "the draw is not", "the line"]) {
+    let waits =
+        "INFO     action: consulta_ganadores | result: in_progress | note: waiting for the draw";
+    assert_eq!(log[2], waits);
+    for (line, reason) in log[3..6].iter().zip(["the draw is not", "the draw is not", "the line"]) {
         let wait = format!("INFO     action: wait | result: in_progress | reason: {reason}");
         assert!(line.starts_with(&wait), "{line}");
     }
     let told = "INFO     action: consulta_ganadores | result: success | cant_ganadores: 2";
-    assert_eq!(log[5..], [told, "INFO     action: exit | result: success"]);
+    assert_eq!(log[6..], [told, "INFO     action: exit | result: success"]);
 }
 
 #[test]

@@ -9,12 +9,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
 
-use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::tcgetattr;
 
 use super::hall::{Hall, room};
+use crate::pty::{open_pty, resize};
 use crate::setting::TIME_MAX;
 
 /// What an editor that has the terminal switches on, and off again.
@@ -35,18 +34,13 @@ struct Seated {
 
 impl Seated {
     fn new(hall: &Hall, name: &str) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let path = ptsname(&ours, Vec::new()).unwrap();
-        let terminal = open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        resize(&terminal, 80);
+        let (keys, terminal) = open_pty(80);
         let before = state(&terminal);
         let mut command = room(&hall.server(), name, &[]);
         command.env("TERM", "xterm").stdin(terminal.try_clone().unwrap());
         command.stdout(terminal.try_clone().unwrap()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
-        let mut screen = File::from(ours.try_clone().unwrap());
+        let mut screen = keys.try_clone().unwrap();
         let (send, written) = channel();
         thread::spawn(move || {
             let mut bytes = [0; 4096];
@@ -56,7 +50,6 @@ impl Seated {
                 }
             }
         });
-        let keys = File::from(ours);
         let mut seated = Self { child, keys, terminal, written, seen: String::new(), before };
         seated.wait_for(&format!("{name}> "));
         seated
@@ -111,11 +104,6 @@ impl Drop for Seated {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn resize(terminal: &OwnedFd, columns: u16) {
-    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(terminal, size).unwrap();
 }
 
 /// The modes of a terminal, to be compared.
