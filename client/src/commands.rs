@@ -243,6 +243,13 @@ fn check_before(
 
 fn run_generate(config: &GenerateConfig) -> anyhow::Result<()> {
     let plan = &config.plan;
+    // `make run` starts an agency for each file, also for one of an earlier, larger sample.
+    let next = config.output.join(generate::file_name(plan.agencies + 1));
+    ensure!(
+        !next.exists(),
+        "{} is there from an earlier sample of more agencies: remove that sample, or give another --output",
+        next.display()
+    );
     let bar = progress::bets(u64::from(plan.agencies).saturating_mul(plan.bets));
     let mut bytes = 0;
     for agency in 1..=plan.agencies {

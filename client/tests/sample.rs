@@ -48,6 +48,18 @@ fn the_sample_has_winners_of_its_favourite_number_in_every_file() {
 }
 
 #[test]
+fn a_sample_of_fewer_agencies_is_not_mixed_with_a_larger_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let sample = |agencies| generate(directory.path(), &["--agencies", agencies, "--bets", "1"]);
+    sample("3").success();
+    sample("3").success();
+    let refused = sample("2").failure().code(1);
+    let error = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(error.contains("agency-3.csv is there from an earlier sample"), "{error}");
+    sample("4").success();
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_as_usage() {
     let directory = tempfile::tempdir().unwrap();
     for agencies in ["0", "65536", "many"] {
