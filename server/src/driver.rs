@@ -16,12 +16,16 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use self::hub::Runner;
 use self::reactor::Reactor;
 use self::workers::Workers;
 use crate::lifecycle::Lifecycle;
+use crate::limits::LimitsError;
 pub use crate::limits::Limits;
 use crate::session::Service;
+use crate::threads::NoThread;
 
 /// Where connections are turned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -43,25 +47,52 @@ pub struct Listener {
     pub service: Arc<dyn Service>,
 }
 
-/// Serves on the calling thread until `life` was asked to stop and all connections are closed, or
-/// the time for that is over. Enters [`Phase::Draining`](crate::lifecycle::Phase::Draining); the
-/// other phases are the caller's.
+/// Why a driver cannot serve.
+#[derive(Debug, Error)]
+pub enum PrepareError {
+    /// Nothing can be served under these limits.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    /// The system grants too few threads.
+    #[error(transparent)]
+    Thread(#[from] NoThread),
+    /// The operating system refuses something else.
+    #[error("watching the sockets")]
+    Io(#[from] io::Error),
+}
+
+/// A driver that has its threads and descriptors, and has taken in nobody yet.
+pub struct Prepared(Reactor);
+
+/// Takes what a driver needs of the system, so that a server says that it listens only when it can
+/// serve.
 ///
 /// # Errors
-/// A limit of 0, what the operating system refuses at start, and a failure to wait for events.
-pub fn run(
+/// [`PrepareError`]
+pub fn prepare(
     driver: Driver,
     listeners: Vec<Listener>,
     limits: &Limits,
-    life: &Lifecycle,
-) -> io::Result<()> {
+) -> Result<Prepared, PrepareError> {
     let own = if driver == Driver::Threads { 2 } else { 1 };
     let of_sessions = listeners.iter().map(|listener| listener.service.descriptors_each()).max();
     let limits = limits.fitted(own + of_sessions.unwrap_or(0))?;
     let runner = match driver {
-        Driver::Pool => Runner::Pool(Workers::new(limits.workers)),
+        Driver::Pool => Runner::Pool(Workers::start(limits.workers)?),
         Driver::Events => Runner::Reactor,
         Driver::Threads => Runner::Threads,
     };
-    Reactor::new(runner, listeners, limits)?.run(life)
+    Ok(Prepared(Reactor::new(runner, listeners, limits)?))
+}
+
+impl Prepared {
+    /// Serves on the calling thread until `life` was asked to stop and all connections are closed,
+    /// or the time for that is over. Enters [`Phase::Draining`](crate::lifecycle::Phase::Draining);
+    /// the other phases are the caller's.
+    ///
+    /// # Errors
+    /// A failure to wait for events.
+    pub fn run(self, life: &Lifecycle) -> io::Result<()> {
+        self.0.run(life)
+    }
 }

@@ -1,7 +1,11 @@
 //! Why a server ended that was not asked to, and the exit code that says so.
 
+use std::io;
+
+use anyhow::anyhow;
 use thiserror::Error;
 
+use crate::hint::{hint, hint_for_file};
 use crate::ledger::committer::CommitError;
 use crate::ledger::reader::ReadError;
 use crate::ledger::recovery::OpenError;
@@ -11,7 +15,7 @@ use crate::lottery::draw::DrawError;
 #[derive(Debug, Error)]
 pub enum Failure {
     /// Something in the surroundings: an address in use, another server, other terms.
-    #[error("{0:#}")]
+    #[error("{}", with_hint(.0))]
     Setup(anyhow::Error),
     /// What was typed means nothing.
     #[error("{0:#}")]
@@ -40,10 +44,28 @@ impl Failure {
     }
 }
 
+/// An error with its causes. Where one of them is the operating system's, and something can be done
+/// about it, that stands at the end.
+fn with_hint(error: &anyhow::Error) -> String {
+    let told = format!("{error:#}");
+    let hint = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>().and_then(hint));
+    hint.map_or_else(|| told.clone(), |hint| format!("{told}: {hint}"))
+}
+
+impl Failure {
+    /// An error of a file, `told` with what to do about it: a failure of the surroundings if there is
+    /// a remedy in them, else the disk's.
+    fn of_file(told: String, source: &io::Error) -> Self {
+        if hint(source).is_some() { Self::Setup(anyhow!(told)) } else { Self::Disk(told) }
+    }
+}
+
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Io { .. } => Self::Disk(error.to_string()),
+            ReadError::Io { ref source, .. } => {
+                Self::of_file(format!("{error}: {}", hint_for_file(source)), source)
+            }
             ReadError::Damaged { .. } => Self::Damaged(format!(
                 "{error}: nothing was changed; restore the data directory from a copy, or see what \
                  `bolillero-server repair` can save"
@@ -55,9 +77,8 @@ impl From<ReadError> for Failure {
 
 impl From<CommitError> for Failure {
     fn from(error: CommitError) -> Self {
-        Self::Disk(format!(
-            "{error}: what was not acknowledged may be lost; check the disk, then start again"
-        ))
+        let hint = hint_for_file(error.io());
+        Self::Disk(format!("{error}: what was not acknowledged may be lost; {hint}"))
     }
 }
 
@@ -66,8 +87,8 @@ impl From<OpenError> for Failure {
         match error {
             OpenError::Read(error) => error.into(),
             OpenError::Commit(error) => error.into(),
-            OpenError::Refused(_) | OpenError::NoRoom { .. } => Self::Setup(error.into()),
-            OpenError::Disk { .. } => Self::Disk(error.to_string()),
+            OpenError::Refused(_) => Self::Setup(error.into()),
+            OpenError::Disk { ref source, .. } => Self::of_file(error.to_string(), source),
         }
     }
 }
@@ -76,6 +97,46 @@ impl From<DrawError> for Failure {
     fn from(error: DrawError) -> Self {
         match error {
             DrawError::Read(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_file_is_the_disk_s_unless_its_surroundings_can_be_mended() {
+        for (errno, code, said) in [
+            (Errno::IO, 5, ": check the disk, then start again"),
+            (Errno::MFILE, 1, ": raise the limit on open files (`ulimit -n`)"),
+            (Errno::ISDIR, 1, ": a directory is where a file has to be: move it away"),
+            (Errno::NOSPC, 1, ": make room on the disk"),
+        ] {
+            let source = || io::Error::from(errno);
+            let open = OpenError::Disk { what: "opening it".to_owned(), source: source() };
+            let read = ReadError::Io { file: "00000001.log".to_owned(), source: source() };
+            for failure in [Failure::from(open), Failure::from(read)] {
+                let told = failure.to_string();
+                assert!(told.ends_with(said), "{told}");
+                assert_eq!(told.matches(said).count(), 1, "{told}");
+                assert_eq!(failure.exit_code(), code, "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_surroundings_ends_with_what_can_be_done_about_it() {
+        let failed = |errno: Errno| Err::<(), _>(io::Error::from(errno)).context("listening");
+        for (errno, said) in [
+            (Errno::ADDRINUSE, "98): another program listens there: stop it, or listen elsewhere"),
+            (Errno::CONNRESET, "listening: Connection reset by peer (os error 104)"),
+        ] {
+            let told = Failure::Setup(failed(errno).unwrap_err()).to_string();
+            assert!(told.ends_with(said), "{told}");
         }
     }
 }

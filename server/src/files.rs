@@ -24,6 +24,7 @@ use self::directory::Folder;
 use self::reader::Readers;
 use self::session::FilesSession;
 use crate::session::{Mailbox, Peer, Service, Session};
+use crate::threads::NoThread;
 
 /// The limits of the file service.
 #[derive(Debug, Clone, Copy)]
@@ -61,12 +62,14 @@ pub struct Files {
 
 impl Files {
     /// Serves what is in `folder`, mostly a [`directory::Directory`].
-    #[must_use]
-    pub fn new(folder: Arc<dyn Folder>, limits: FilesLimits) -> Self {
+    ///
+    /// # Errors
+    /// [`NoThread`]: a reader cannot be started.
+    pub fn new(folder: Arc<dyn Folder>, limits: FilesLimits) -> Result<Self, NoThread> {
         // The protocol has no word for it. This one every client knows, and it closes.
         let mut busy = Vec::new();
         Reply::Status(Status::InternalError).encode(&mut busy);
-        Self { readers: Arc::new(Readers::new(folder, &limits)), limits, busy }
+        Ok(Self { readers: Arc::new(Readers::new(folder, &limits)?), limits, busy })
     }
 }
 

@@ -20,10 +20,12 @@ pub mod health;
 pub mod signals;
 pub mod lifecycle;
 pub mod failure;
+pub mod hint;
 pub mod log;
 mod data_dir;
 
 mod sync;
+pub mod threads;
 
 pub mod session;
 pub mod limits;

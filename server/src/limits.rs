@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use thiserror::Error;
 
 /// What a server gives its connections at most. The defaults suit a small machine.
 #[derive(Debug, Clone)]
@@ -40,6 +41,30 @@ pub struct Limits {
     pub drain_time_max: Duration,
 }
 
+/// Limits under which nothing can be served.
+#[derive(Debug, Error)]
+pub enum LimitsError {
+    /// One of them is 0.
+    #[error("{0} is 0")]
+    Zero(&'static str),
+    /// The process may open too few files.
+    #[error(
+        "{descriptors} open files are allowed, and {needed} are needed for {connections} \
+         connections: raise the limit (`ulimit -n {needed}`)"
+    )]
+    Descriptors {
+        /// How many there may be.
+        descriptors: usize,
+        /// How many there have to be.
+        needed: usize,
+        /// The least connections with which a server starts.
+        connections: usize,
+    },
+    /// The limit on open files cannot be read or raised.
+    #[error("raising the limit on open files")]
+    Raise(#[from] io::Error),
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -62,17 +87,17 @@ impl Default for Limits {
 impl Limits {
     /// These limits, with no more connections than there are descriptors for once the soft limit on
     /// them is raised to the hard one. Each connection takes `descriptors_each`.
-    pub(crate) fn fitted(&self, descriptors_each: usize) -> io::Result<Self> {
+    pub(crate) fn fitted(&self, descriptors_each: usize) -> Result<Self, LimitsError> {
         self.check()?;
         let mut fitted = self.clone();
         if let Some(descriptors) = raise_descriptor_limit()? {
-            fitted.fit(descriptors, descriptors_each);
+            fitted.fit(descriptors, descriptors_each)?;
         }
         Ok(fitted)
     }
 
     /// With one of these at 0 nothing would ever be served.
-    fn check(&self) -> io::Result<()> {
+    fn check(&self) -> Result<(), LimitsError> {
         let limits = [
             ("workers", self.workers),
             ("connections_max", self.connections_max),
@@ -81,24 +106,29 @@ impl Limits {
             ("output_bytes_max", self.output_bytes_max),
         ];
         match limits.into_iter().find(|(_, limit)| *limit == 0) {
-            Some((name, _)) => {
-                Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is 0")))
-            }
+            Some((name, _)) => Err(LimitsError::Zero(name)),
             None => Ok(()),
         }
     }
 
-    fn fit(&mut self, descriptors: usize, descriptors_each: usize) {
-        let newcomers = self.newcomers_max * (1 + descriptors_each);
-        let room = descriptors.saturating_sub(newcomers + DESCRIPTORS_RESERVED) / descriptors_each;
-        if self.connections_max > room {
-            let (wanted, given) = (self.connections_max, room.max(1));
+    fn fit(&mut self, descriptors: usize, descriptors_each: usize) -> Result<(), LimitsError> {
+        let others = self.newcomers_max * (1 + descriptors_each) + DESCRIPTORS_RESERVED;
+        let (wanted, given) =
+            (self.connections_max, descriptors.saturating_sub(others) / descriptors_each);
+        let connections = wanted.min(CONNECTIONS_MIN);
+        if given < connections {
+            let needed = connections * descriptors_each + others;
+            return Err(LimitsError::Descriptors { descriptors, needed, connections });
+        }
+        if given < wanted {
             log::warn!(
                 "action: limit_connections | result: in_progress | wanted: {wanted} | \
-                 given: {given} | descriptors: {descriptors}"
+                 given: {given} | descriptors: {descriptors} | hint: raise `ulimit -n` to {}",
+                wanted * descriptors_each + others
             );
             self.connections_max = given;
         }
+        Ok(())
     }
 }
 
@@ -113,23 +143,40 @@ fn raise_descriptor_limit() -> io::Result<Option<usize>> {
 
 /// What is left for listeners, the ledger, the reactor and the standard streams.
 const DESCRIPTORS_RESERVED: usize = 64;
+/// With fewer connections than this a server does not start, unless fewer were asked for: agencies
+/// would wait for each other without end.
+const CONNECTIONS_MIN: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn connections_are_lowered_to_the_descriptors_there_are() {
-        let check = |descriptors, each, expect| {
+    fn connections_are_lowered_to_the_descriptors_there_are_or_refused() {
+        // What is wanted, descriptors, for each connection; connections, or the descriptors needed.
+        for (wanted, descriptors, each, expected) in [
+            (1000, usize::MAX, 1, Ok(1000)),
+            (1000, 1000 + 20 + 64, 1, Ok(1000)),
+            (1000, 1000 + 20 + 63, 1, Ok(999)),
+            (1000, 1000, 2, Ok((1000 - 30 - 64) / 2)),
+            (1000, 16 + 20 + 64, 1, Ok(16)),
+            (1000, 15 + 20 + 64, 1, Err(16 + 20 + 64)),
+            (1000, 10, 1, Err(16 + 20 + 64)),
+            (1000, 31 + 30 + 64, 2, Err(32 + 30 + 64)),
+            (3, 3 + 20 + 64, 1, Ok(3)),
+            (3, 2 + 20 + 64, 1, Err(3 + 20 + 64)),
+        ] {
             let mut limits =
-                Limits { connections_max: 1000, newcomers_max: 10, ..Limits::default() };
-            limits.fit(descriptors, each);
-            assert_eq!(limits.connections_max, expect, "{descriptors} descriptors, {each} each");
-        };
-        check(usize::MAX, 1, 1000);
-        check(1000 + 20 + 64, 1, 1000);
-        check(1000 + 20 + 63, 1, 999);
-        check(1000, 2, (1000 - 30 - 64) / 2);
-        check(10, 1, 1);
+                Limits { connections_max: wanted, newcomers_max: 10, ..Limits::default() };
+            let fitted = limits.fit(descriptors, each).map(|()| limits.connections_max);
+            let fitted = fitted.map_err(|error| match error {
+                LimitsError::Descriptors { needed, .. } => {
+                    assert!(error.to_string().contains(&format!("`ulimit -n {needed}`")));
+                    needed
+                }
+                error => panic!("{error}"),
+            });
+            assert_eq!(fitted, expected, "{wanted} wanted, {descriptors}, {each} each");
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! One server from its start to its end: the ledger is opened, threads run, connections are served,
 //! and all of it is brought to a sound end.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use anyhow::{Context as _, anyhow};
 use bolillero_protocol::log_line;
@@ -14,7 +15,7 @@ use bolillero_tls::server::Admission;
 use crate::args::OpenService;
 use crate::config::{Config, Connections, FileService, RoomService};
 use crate::data_dir;
-use crate::driver::{self, Listener};
+use crate::driver::{self, Listener, Prepared};
 use crate::failure::Failure;
 use crate::files::Files;
 use crate::files::directory::Directory as Folder;
@@ -33,6 +34,7 @@ use crate::lottery::state::{Draw, State, Terms};
 use crate::lottery::text::TextLottery;
 use crate::room::Room;
 use crate::session::{Mailbox, Service};
+use crate::threads;
 
 /// The ledger's directory in a data directory.
 pub const LEDGER_DIRECTORY: &str = "ledger";
@@ -124,7 +126,8 @@ pub fn files_of(service: &FileService) -> Result<Arc<Files>, Failure> {
     let FileService { directory, access, limits, .. } = service;
     let folder = Folder::create_for(directory, *access);
     let folder = folder.with_context(|| format!("creating {}", directory.display()));
-    Ok(Arc::new(Files::new(Arc::new(folder.map_err(Failure::Setup)?), *limits)))
+    let files = Files::new(Arc::new(folder.map_err(Failure::Setup)?), *limits);
+    Ok(Arc::new(files.map_err(|error| Failure::Setup(error.into()))?))
 }
 
 /// Serves a service that keeps nothing, until `life` is asked to stop. Leaves the life
@@ -140,7 +143,7 @@ pub fn run_alone(
 ) -> Result<(), Failure> {
     let service = connections.secure(service, Admission::Certified).map_err(Failure::Setup)?;
     let mut crew = Crew::new(life);
-    crew.work("driver", || drive(connections, vec![Listener { socket, service }], life));
+    crew.work("driver", || prepare(connections, vec![Listener { socket, service }])?.serve(life));
     life.enter(Phase::Stopped);
     crew.join()
 }
@@ -204,8 +207,11 @@ impl Central {
 
     fn serve(self, config: &Config, sockets: Sockets, life: &Lifecycle) -> Result<(), Failure> {
         let Self { office, ledger, mut committer, mut preparer, drawer, alarm } = self;
-        let listeners = sockets.serve(&office, config)?;
         let mut crew = Crew::new(life);
+        // Before the other threads, and long before anybody is told that the server listens: this
+        // needs most of what a system may refuse.
+        let driver =
+            crew.work("driver", || prepare(&config.connections, sockets.serve(&office, config)?));
         let pace = config.pace;
         crew.start("committer", move || Ok(committer.run(&pace)?));
         // Who was told to stop while it drew at the start does not begin again.
@@ -217,33 +223,46 @@ impl Central {
             preparer.run();
             Ok(())
         });
-        crew.work("driver", || drive(&config.connections, listeners, life));
+        if let Some(driver) = driver.filter(|_| crew.is_whole()) {
+            crew.work("driver", || driver.serve(life));
+        }
         alarm.stop();
         ledger.close();
         crew.join()
     }
 }
 
-/// Serves connections on the calling thread until `life` is asked to stop.
-fn drive(
-    connections: &Connections,
-    listeners: Vec<Listener>,
-    life: &Lifecycle,
-) -> Result<(), Failure> {
-    let driven = || {
-        for Listener { socket, service } in &listeners {
-            let address = socket.local_addr().context("asking for the address")?;
-            let name = service.name();
-            let tls = service.admission().map_or_else(String::new, |who| format!(" | tls: {who}"));
-            log::info!(
-                "action: listen | result: success | service: {name} | address: {address}{tls}"
-            );
+/// A driver that is ready, and the log lines that say where its services listen.
+struct Listening {
+    driver: Prepared,
+    lines: Vec<String>,
+}
+
+fn prepare(connections: &Connections, listeners: Vec<Listener>) -> Result<Listening, Failure> {
+    let prepare = || {
+        let lines = listeners.iter().map(listen_line).collect::<io::Result<_>>();
+        let lines = lines.context("asking for the address")?;
+        let driver = driver::prepare(connections.driver, listeners, &connections.limits)?;
+        anyhow::Ok(Listening { driver, lines })
+    };
+    prepare().map_err(Failure::Setup)
+}
+
+fn listen_line(Listener { socket, service }: &Listener) -> io::Result<String> {
+    let (name, address) = (service.name(), socket.local_addr()?);
+    let tls = service.admission().map_or_else(String::new, |who| format!(" | tls: {who}"));
+    Ok(format!("action: listen | result: success | service: {name} | address: {address}{tls}"))
+}
+
+impl Listening {
+    /// Serves connections on the calling thread until `life` is asked to stop.
+    fn serve(self, life: &Lifecycle) -> Result<(), Failure> {
+        for line in &self.lines {
+            log::info!("{line}");
         }
         life.enter(Phase::Serving);
-        driver::run(connections.driver, listeners, &connections.limits, life)
-            .context("serving connections")
-    };
-    driven().map_err(Failure::Setup)
+        self.driver.run(life).context("serving connections").map_err(Failure::Setup)
+    }
 }
 
 /// Does the draw with a committer that no thread runs yet. False where the disk has no room for it,
@@ -344,25 +363,43 @@ impl Crew {
         Self { life: life.clone(), threads: Vec::new(), failed: Ok(()) }
     }
 
-    /// Has a thread do it. A thread that cannot be started is one that failed.
+    /// Has a thread do it, unless something has failed before. A thread that cannot be started is one
+    /// that failed.
     fn start(
         &mut self,
         name: &'static str,
         work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) {
+        if !self.is_whole() {
+            return;
+        }
         let life = self.life.clone();
-        let thread = thread::Builder::new().name(name.to_owned());
-        match thread.spawn(move || guard(name, &life, work)) {
+        match threads::start(name, move || guard(name, &life, work)) {
             Ok(thread) => self.threads.push(thread),
-            Err(error) => self
-                .work(name, || Err(Failure::Setup(anyhow!("starting the thread {name}: {error}")))),
+            Err(error) => {
+                self.work(name, || Err::<(), _>(Failure::Setup(error.into())));
+            }
         }
     }
 
-    /// Does it on the calling thread.
-    fn work(&mut self, name: &'static str, work: impl FnOnce() -> Result<(), Failure>) {
-        let result = guard(name, &self.life, work);
-        self.failed = std::mem::replace(&mut self.failed, Ok(())).and(result);
+    /// Whether nothing has failed on the calling thread, so that it is worth to go on.
+    fn is_whole(&self) -> bool {
+        self.failed.is_ok()
+    }
+
+    /// Does it on the calling thread. Nothing comes of what fails.
+    fn work<T>(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Option<T> {
+        match guard(name, &self.life, work) {
+            Ok(done) => Some(done),
+            Err(failure) => {
+                self.failed = std::mem::replace(&mut self.failed, Ok(())).and(Err(failure));
+                None
+            }
+        }
     }
 
     /// Waits until all have ended; tells the first failure, the threads' before the caller's.
@@ -374,11 +411,11 @@ impl Crew {
 }
 
 /// Ends the life where the work fails.
-fn guard(
+fn guard<T>(
     name: &str,
     life: &Lifecycle,
-    work: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let panicked = |_| Err(Failure::Bug(name.to_owned()));
     let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked);
     if let Err(failure) = &result {

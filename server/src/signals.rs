@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread;
 
 use anyhow::Context as _;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::lifecycle::Lifecycle;
+use crate::threads;
 
 /// The exit code after a second signal: the ledger is sound, but not all that had arrived was finished.
 const EXIT_AT_ONCE: i32 = 1;
@@ -37,6 +37,6 @@ pub fn watch(life: &Lifecycle) -> anyhow::Result<()> {
             life.stop();
         }
     };
-    thread::Builder::new().name("signals".to_owned()).spawn(listen).context("starting a thread")?;
+    threads::start("signals", listen)?;
     Ok(())
 }

@@ -51,10 +51,11 @@ fn start(driver: Driver, life: &Lifecycle) -> (SocketAddr, mpsc::Receiver<()>) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let listeners = vec![Listener { socket, service: Arc::new(Echo::default()) }];
+    let prepared = driver::prepare(driver, listeners, &Limits::default()).unwrap();
     let (end, ended) = mpsc::channel();
     let life = life.clone();
     thread::spawn(move || {
-        driver::run(driver, listeners, &Limits::default(), &life).unwrap();
+        prepared.run(&life).unwrap();
         end.send(()).unwrap();
     });
     (address, ended)

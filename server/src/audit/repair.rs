@@ -68,7 +68,7 @@ pub fn repair(
     let repaired = repair_ledger(&source, Some(&target), given).and_then(|mut repaired| {
         let named = fs::rename(&unfinished, output.join(LEDGER_DIRECTORY))
             .and_then(|()| File::open(output)?.sync_all());
-        named.map_err(|error| writing(&error))?;
+        named.map_err(writing)?;
         repaired.written = Some(output.display().to_string());
         Ok(repaired)
     });
@@ -131,7 +131,7 @@ impl Work<'_> {
 
     fn end_group(&mut self) -> Result<(), Failure> {
         let ended = self.out.as_mut().map_or(Ok(()), Rewriter::end_group);
-        ended.map_err(|error| writing(&error))
+        ended.map_err(writing)
     }
 
     fn take_record(&mut self, record: &Record<'_>) -> Result<(), Failure> {
@@ -149,7 +149,7 @@ impl Work<'_> {
     fn keep(&mut self, record: &Record<'_>) -> Result<(), Failure> {
         let Self { repaired, out, .. } = self;
         let out = &mut |record: &Record<'_>| out.as_mut().map_or(Ok(()), |out| out.add(record));
-        repaired.keeper.take(record, out).map_err(|error| writing(&error))
+        repaired.keeper.take(record, out).map_err(writing)
     }
 
     fn finish(mut self) -> Result<Repaired, Failure> {
@@ -168,7 +168,7 @@ impl Work<'_> {
             )));
         }
         if let Some(out) = self.out.take() {
-            out.finish().map_err(|error| writing(&error))?;
+            out.finish().map_err(writing)?;
         }
         Ok(self.repaired)
     }
@@ -218,6 +218,6 @@ fn nothing(why: &str) -> Failure {
     Failure::Damaged(format!("nothing of the ledger can be kept: {why}"))
 }
 
-fn writing(error: &io::Error) -> Failure {
-    Failure::Setup(anyhow!("writing the repaired ledger: {error}"))
+fn writing(error: io::Error) -> Failure {
+    Failure::Setup(anyhow::Error::from(error).context("writing the repaired ledger"))
 }

@@ -12,6 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use super::addresses::Addresses;
 use super::{Limits, Listener};
+use crate::hint::hint;
 use crate::session::{Peer, Service};
 
 /// Everybody who is not yet served.
@@ -89,7 +90,10 @@ impl Entrance {
             }
             if let Err(error) = self.accept(index, now) {
                 if !std::mem::replace(&mut self.pause_logged, true) {
-                    log::warn!("action: accept | result: in_progress | reason: {error}");
+                    let hint = hint(&error).unwrap_or("newcomers wait");
+                    log::warn!(
+                        "action: accept | result: in_progress | reason: {error} | hint: {hint}"
+                    );
                 }
                 self.paused_until = Some(now + ACCEPT_PAUSE);
                 return;

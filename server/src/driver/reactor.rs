@@ -20,8 +20,10 @@ use super::slot::{Outcome, Slot, log_panic};
 use super::slots::{Purpose, Slots};
 use super::{Limits, Listener, threads};
 use crate::conn::{Causes, Connection, Scratch};
+use crate::hint::hint;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::session::{Mailbox, Wake};
+use crate::threads::NO_THREAD_HINT;
 
 /// The thread that watches.
 pub(super) struct Reactor {
@@ -35,6 +37,8 @@ pub(super) struct Reactor {
     /// Swapped with the hub's, so that neither is allocated anew.
     inbox: Inbox,
     swept: Instant,
+    /// The last newcomer could not be taken in, and that was logged.
+    admission_failed: bool,
 }
 
 enum Stage {
@@ -71,6 +75,7 @@ impl Reactor {
             scratch: Scratch::default(),
             inbox: Inbox::default(),
             swept: now,
+            admission_failed: false,
         })
     }
 
@@ -283,7 +288,7 @@ impl Reactor {
         match bell {
             Ok(bell) => Some(self.slots.insert(purpose, |token| Slot::new(token, bell, &self.hub))),
             Err(error) => {
-                log::warn!("action: accept | result: fail | reason: {error}");
+                self.log_admission_failure(&error);
                 None
             }
         }
@@ -291,15 +296,30 @@ impl Reactor {
 
     /// Starts a connection in a slot whose turn this thread owns.
     fn install(&mut self, slot: Arc<Slot>, connection: Connection) {
-        let (token, ip) = (slot.token, connection.peer().address.ip());
+        let token = slot.token;
         let started = match self.hub.runner {
             Runner::Threads => threads::spawn(Arc::clone(&self.hub), slot, connection),
             Runner::Pool(_) | Runner::Reactor => self.watch(slot, connection),
         };
-        if let Err(error) = started {
-            log::warn!("action: accept | result: fail | ip: {ip} | reason: {error}");
-            self.remove(token);
+        match started {
+            Ok(()) => self.admission_failed = false,
+            Err(error) => {
+                self.log_admission_failure(&error);
+                self.remove(token);
+            }
         }
+    }
+
+    /// Says why newcomers are closed at once: the first, not each. Whoever comes without end must not
+    /// fill the log.
+    fn log_admission_failure(&mut self, error: &io::Error) {
+        if std::mem::replace(&mut self.admission_failed, true) {
+            return;
+        }
+        let is_thread = matches!(self.hub.runner, Runner::Threads);
+        let hint =
+            hint(error).or(is_thread.then_some(NO_THREAD_HINT)).unwrap_or("newcomers are closed");
+        log::warn!("action: accept | result: fail | reason: {error} | hint: {hint}");
     }
 
     fn watch(&mut self, slot: Arc<Slot>, connection: Connection) -> io::Result<()> {

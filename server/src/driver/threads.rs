@@ -26,7 +26,8 @@ pub(super) fn ring(slot: &Slot) {
     }
 }
 
-/// Gives a connection, and the slot it is woken through, a thread of their own.
+/// Gives a connection, and the slot it is woken through, a thread of their own. Where there is none
+/// to be had the connection is closed.
 pub(super) fn spawn(hub: Arc<Hub>, slot: Arc<Slot>, connection: Connection) -> io::Result<()> {
     let thread = thread::Builder::new().name("connection".into()).stack_size(THREAD_STACK_BYTES);
     thread.spawn(move || {

@@ -9,15 +9,14 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use threadpool::ThreadPool;
-
 use super::hub::Hub;
 use super::slot::{Outcome, Slot};
 use crate::conn::Scratch;
+use crate::threads::{NoThread, Pool};
 
 /// The threads, and what waits for them.
 pub(super) struct Workers {
-    pool: ThreadPool,
+    pool: Pool,
     queue: Mutex<Queue>,
 }
 
@@ -31,16 +30,15 @@ struct Queue {
 }
 
 impl Workers {
-    pub(super) fn new(count: usize) -> Self {
-        let pool = threadpool::Builder::new().num_threads(count).thread_name("worker".into());
-        Self { pool: pool.build(), queue: Mutex::default() }
+    pub(super) fn start(count: usize) -> Result<Self, NoThread> {
+        Ok(Self { pool: Pool::start("worker", count)?, queue: Mutex::default() })
     }
 
     /// Has slots turned, whose turns the caller owns.
     pub(super) fn take(&self, slots: impl Iterator<Item = Arc<Slot>>, hub: &Arc<Hub>) {
         let mut queue = self.lock();
         queue.slots.extend(slots);
-        let called = missing(queue.slots.len(), queue.at_work, self.pool.max_count());
+        let called = missing(queue.slots.len(), queue.at_work, self.pool.threads());
         queue.at_work += called;
         drop(queue);
         for _ in 0..called {

@@ -4,17 +4,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use threadpool::ThreadPool;
-
 use super::FilesLimits;
 use super::answer::{Answer, Means, Step};
 use super::directory::{Folder, Reach};
 use crate::session::Mailbox;
+use crate::threads::{NoThread, Pool};
 
 /// A few threads for all connections. One connection waits for at most one answer, so no more
 /// answers wait for a reader than there are connections.
 pub(super) struct Readers {
-    pool: ThreadPool,
+    pool: Pool,
     folder: Arc<dyn Folder>,
     listing_bytes_max: usize,
 }
@@ -30,10 +29,9 @@ pub(super) struct Fetched {
 }
 
 impl Readers {
-    pub(super) fn new(folder: Arc<dyn Folder>, limits: &FilesLimits) -> Self {
-        let pool = threadpool::Builder::new().num_threads(limits.readers.max(1));
-        let pool = pool.thread_name("reader".into()).build();
-        Self { pool, folder, listing_bytes_max: limits.listing_bytes_max }
+    pub(super) fn new(folder: Arc<dyn Folder>, limits: &FilesLimits) -> Result<Self, NoThread> {
+        let pool = Pool::start("reader", limits.readers.max(1))?;
+        Ok(Self { pool, folder, listing_bytes_max: limits.listing_bytes_max })
     }
 
     /// Does what memory suffices for, at once, until there are `output_bytes_max` bytes in `out`.

@@ -23,6 +23,13 @@ pub struct CommitError {
     source: io::Error,
 }
 
+impl CommitError {
+    /// What the disk said.
+    pub(crate) fn io(&self) -> &io::Error {
+        &self.source
+    }
+}
+
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {

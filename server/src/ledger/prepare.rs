@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::Ledger;
 use super::disk::{Disk, File, is_no_room};
+use crate::hint::hint_for_file;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// How many spare segments are kept: one as the reserve, one to go on in.
@@ -249,7 +250,8 @@ fn log_room(step: &io::Result<Preparation>, had_room: bool) -> bool {
     let has_room = matches!(step, Ok(Preparation::Progress | Preparation::Idle));
     match step {
         Err(error) if had_room => {
-            log::error!("action: prepare_segment | result: fail | error: {error}");
+            let hint = hint_for_file(error);
+            log::error!("action: prepare_segment | result: fail | error: {error} | hint: {hint}");
         }
         Ok(Preparation::NoRoom) if had_room => log::error!(
             "action: prepare_segment | result: fail | error: no room on the disk | hint: bets are refused until there is"

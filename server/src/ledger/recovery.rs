@@ -17,6 +17,7 @@ use super::record::Record;
 use super::segment::{End, GROUP_OVERHEAD, SegmentHeader, SegmentReader, begin_group, seal_group};
 use super::space::{Sizes, Space};
 use super::{Ledger, Position};
+use crate::hint::hint_for_file;
 
 /// How a ledger is to be opened.
 #[derive(Debug, Clone, Copy)]
@@ -50,19 +51,11 @@ pub enum OpenError {
     /// It is another ledger than was meant.
     #[error("{0}")]
     Refused(String),
-    /// There is no room to open it.
-    #[error("{what}: {source}: make room on the disk")]
-    NoRoom {
-        /// What was being done.
-        what: &'static str,
-        /// What the disk said.
-        source: io::Error,
-    },
-    /// The disk failed.
-    #[error("{what}: {source}: check the disk, then start again")]
+    /// The disk failed, has no room, or is not to be reached.
+    #[error("{what}: {source}: {}", hint_for_file(source))]
     Disk {
         /// What was being done.
-        what: &'static str,
+        what: String,
         /// What the disk said.
         source: io::Error,
     },
@@ -160,10 +153,10 @@ impl Opened {
 }
 
 fn remove_temporary(disk: &dyn Disk) -> Result<(), OpenError> {
-    let doing = "removing unfinished files of the ledger";
-    let names = disk.names().map_err(|source| open_error(doing, source))?;
+    let names = disk.names().map_err(|source| open_error("listing the ledger's files", source))?;
     for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
-        disk.remove(name).map_err(|source| open_error(doing, source))?;
+        let doing = || format!("removing the unfinished file {name} of the ledger");
+        disk.remove(name).map_err(|source| open_error(doing(), source))?;
     }
     Ok(())
 }
@@ -346,10 +339,6 @@ fn copy(from: &dyn File, to: &dyn File, range: Range<u64>) -> io::Result<u32> {
     Ok(crc)
 }
 
-fn open_error(what: &'static str, source: io::Error) -> OpenError {
-    if is_no_room(&source) {
-        OpenError::NoRoom { what, source }
-    } else {
-        OpenError::Disk { what, source }
-    }
+fn open_error(what: impl Into<String>, source: io::Error) -> OpenError {
+    OpenError::Disk { what: what.into(), source }
 }

@@ -124,7 +124,7 @@ fn a_thousand_files_are_listed_in_order_and_more_than_fits_is_the_servers_fault(
     let listing_bytes_max = 1000 * "results-000.csv\r\n".len();
     let with = |listing_bytes_max| {
         let limits = FilesLimits { listing_bytes_max, ..FilesLimits::default() };
-        Client::new(&Files::new(std::sync::Arc::new(directory.clone()), limits))
+        Client::new(&Files::new(std::sync::Arc::new(directory.clone()), limits).unwrap())
     };
     assert!(with(listing_bytes_max).exchange("get_file_listing\r\n").starts_with("0 OK"));
     take_log_lines();

@@ -37,7 +37,7 @@ pub(crate) fn write(path: &Path, files: &[(&str, &[u8])]) {
 
 pub(crate) fn service(folder: impl Folder + 'static) -> Files {
     note_log_lines();
-    Files::new(Arc::new(folder), FilesLimits::default())
+    Files::new(Arc::new(folder), FilesLimits::default()).unwrap()
 }
 
 /// A session, and what its connection would keep.

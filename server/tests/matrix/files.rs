@@ -33,7 +33,7 @@ fn start(cell: Cell) -> (Server, TempDir) {
 }
 
 fn service(folder: impl Folder + 'static) -> Files {
-    Files::new(Arc::new(folder), FilesLimits::default())
+    Files::new(Arc::new(folder), FilesLimits::default()).unwrap()
 }
 
 /// Bytes of which no two pieces are the same.

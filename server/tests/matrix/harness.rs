@@ -50,7 +50,10 @@ impl Server {
         let life = Lifecycle::new();
         let its_life = life.clone();
         let (end, ended) = mpsc::channel();
-        thread::spawn(move || end.send(driver::run(cell.driver, listeners, &limits, &its_life)));
+        thread::spawn(move || {
+            let prepared = driver::prepare(cell.driver, listeners, &limits).unwrap();
+            end.send(prepared.run(&its_life))
+        });
         Self { cell, address, life, ended: Some(ended) }
     }
 

@@ -18,6 +18,7 @@ mod sync;
 #[allow(dead_code, unused_imports, unreachable_pub)] // Some of it is used here, and its own tests do not run.
 #[path = "../../src"]
 mod sources {
+    pub(crate) mod hint;
     pub(crate) mod ledger;
     pub(crate) mod session;
 
@@ -49,7 +50,7 @@ mod sources {
     }
 }
 
-pub(crate) use sources::{ledger, session};
+pub(crate) use sources::{hint, ledger, session};
 
 mod conn {
     pub(crate) use bolillero_server::conn::Causes;

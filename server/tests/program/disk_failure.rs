@@ -13,7 +13,7 @@ use crate::tell_skipped;
 use crate::wire::{ACK, CLOSE, NO_WINNERS, Wire, batch, batch_rows, packet};
 
 /// A server whose system calls fail as `inject` says. Counts of calls are each thread's own.
-fn start_broken(data_dir: &Path, inject: &str, options: &[&str]) -> Option<Process> {
+pub(crate) fn start_broken(data_dir: &Path, inject: &str, options: &[&str]) -> Option<Process> {
     let trace = inject.split(':').next().unwrap();
     let trace = [format!("trace={trace}"), format!("inject={inject}")];
     let strace = |traced: &Command| {
@@ -25,7 +25,7 @@ fn start_broken(data_dir: &Path, inject: &str, options: &[&str]) -> Option<Proce
     };
     let works = strace(&Command::new("true")).status().is_ok_and(|status| status.success());
     if !works {
-        tell_skipped("a failing disk, strace is not installed here or may not trace");
+        tell_skipped("system calls that fail, strace is not installed here or may not trace");
         return None;
     }
     Some(Process::start(strace(&serve(data_dir, options))))
@@ -139,27 +139,6 @@ fn a_file_size_limit_is_missing_room_and_no_end() {
     assert_eq!((ended.code, ended.signal), (Some(1), None), "{ended:?}");
     assert!(ended.stderr.contains("make room on the disk"), "{ended:?}");
     Office::start(directory.path(), &[]).stop();
-}
-
-#[test]
-fn a_thread_that_cannot_be_started_ends_the_server_in_order() {
-    // The first thread is that of the signals.
-    for (when, said) in [
-        (2, "starting the thread committer"),
-        (3, "starting the thread drawer"),
-        (4, "starting the thread preparer"),
-        (5, "a thread died: driver"),
-    ] {
-        let directory = tempdir().unwrap();
-        let inject = format!("clone3:error=EAGAIN:when={when}");
-        let Some(process) = start_broken(directory.path(), &inject, &[]) else { return };
-        let ended = process.end();
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.stderr.contains(said), "{ended:?}");
-        assert_eq!(count(&ended.lines, &format!("result: fail | error: {said}")), 1, "{ended:?}");
-        verify(directory.path());
-        Office::start(directory.path(), &[]).stop();
-    }
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod repairing;
 mod room;
 mod shutdown;
 mod stdout;
+mod system_limits;
 mod text;
 mod tls;
 mod whole_office;

@@ -35,14 +35,16 @@ impl Place {
     pub(crate) fn new(files: &[(&str, &[u8])]) -> Self {
         let (served, fetched) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let directory = Directory::create(served.path()).unwrap();
-        let service = Arc::new(Files::new(Arc::new(directory), FilesLimits::default()));
+        let service = Files::new(Arc::new(directory), FilesLimits::default());
+        let service = Arc::new(service.unwrap());
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let (life, (end, ended)) = (Lifecycle::new(), channel());
         let its_life = life.clone();
         thread::spawn(move || {
             let listeners = vec![Listener { socket, service }];
-            driver::run(Driver::Pool, listeners, &Limits::default(), &its_life).unwrap();
+            let prepared = driver::prepare(Driver::Pool, listeners, &Limits::default()).unwrap();
+            prepared.run(&its_life).unwrap();
             end.send(())
         });
         let place = Self { address, served, fetched, life, ended: Mutex::new(ended) };

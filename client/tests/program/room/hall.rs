@@ -48,7 +48,8 @@ impl Hall {
         let its_life = life.clone();
         thread::spawn(move || {
             let listeners = vec![Listener { socket, service }];
-            driver::run(Driver::Pool, listeners, &Limits::default(), &its_life).unwrap();
+            let prepared = driver::prepare(Driver::Pool, listeners, &Limits::default()).unwrap();
+            prepared.run(&its_life).unwrap();
             end.send(())
         });
         Self { address, life, ended: Mutex::new(ended) }
