@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::driver::Driver;
+use crate::limits::IPV6_PREFIX_LENGTH_DEFAULT;
 
 /// The central office of a lottery: keeps every bet it acknowledged, draws once, tells the winners.
 ///
@@ -263,10 +264,16 @@ pub struct ConnectionArgs {
     /// Connections at once; then accepting pauses, and newcomers are told that the office is busy
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub max_connections: usize,
-    /// Connections at once from one address; its newcomers are then told that the office is busy
-    /// [default: as many as in all]
+    /// Connections at once from one address; its newcomers are then told that the office is busy. A
+    /// connection with an agency's certificate counts for the agency instead, under the same limit;
+    /// this machine's own (loopback) do not count [default: all but 64 or a sixteenth, whichever is
+    /// more, and at least two for each agency]
     #[arg(long, value_name = "N")]
     pub max_connections_per_address: Option<usize>,
+    /// Leading bits of an IPv6 address that make one address of a whole network for that limit, 1 to
+    /// 128; an IPv4 address behind a NAT64 (64:ff9b::/96) is always one of its own
+    #[arg(long, value_name = "BITS", default_value_t = IPV6_PREFIX_LENGTH_DEFAULT)]
+    pub ipv6_prefix_length: u8,
     /// How long a newcomer waits for a place before it is told so
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub busy_delay: String,

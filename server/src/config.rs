@@ -92,7 +92,7 @@ impl Config {
         environment: impl Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Self> {
         let sources = Sources::open(args.connections.config.as_deref(), &environment)?;
-        let connections = Connections::new(&args.connections, &sources)?;
+        let connections = Connections::new(&args.connections, args.agencies, &sources)?;
         let config = Self {
             listen: address::listen(args.listen.as_deref(), &sources)?,
             listen_text: address::listen_text(args.listen_text.as_deref())?,
@@ -177,7 +177,7 @@ impl EchoConfig {
         ensure!(line_bytes_max > 0, "--max-line 0: no line could be answered");
         Ok(Self {
             listen: address::listen(args.listen.as_deref(), &sources)?,
-            connections: Connections::new(&args.connections, &sources)?,
+            connections: Connections::new(&args.connections, 0, &sources)?,
             echo: Echo {
                 line_bytes_max,
                 line_time_max: deadline_flag("line-timeout", &args.line_timeout)?,
@@ -459,6 +459,7 @@ mod tests {
             ("--workers", &["0", "1025"]),
             ("--max-connections", &["0"]),
             ("--max-connections-per-address", &["0"]),
+            ("--ipv6-prefix-length", &["0", "129", "255"]),
             ("--max-packet", &["0", "1025KiB", "2MiB", "x", "1kb", "64 K", ""]),
             ("--max-output", &["0", "x"]),
             ("--max-unanswered", &["0"]),
@@ -493,15 +494,24 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_as_many_connections_as_there_are_in_all_unless_told_otherwise() {
-        for (typed, per_address) in [
-            ("", 10_000),
-            ("--max-connections 7", 7),
-            ("--max-connections 7 --max-connections-per-address 3", 3),
-            ("--max-connections-per-address 3", 3),
+    fn an_address_has_most_connections_and_what_its_agencies_need_unless_told_otherwise() {
+        for (typed, per_address, prefix) in [
+            ("", 9_375, 64),
+            ("--max-connections 7", 7, 64),
+            ("--max-connections 12", 10, 64),
+            ("--max-connections 7 --max-connections-per-address 3", 3, 64),
+            ("--max-connections-per-address 3 --ipv6-prefix-length 1", 3, 1),
+            ("--agencies 4800 --ipv6-prefix-length 128", 9_600, 128),
+            ("--agencies 65535", 10_000, 64),
+            // Nobody knows who comes.
+            ("--agencies 0", 9_375, 64),
+            ("--agencies 0 --max-connections 101", 51, 64),
         ] {
             let limits = config(typed, &[], None).unwrap().connections.limits;
-            assert_eq!(limits.connections_per_address_max, per_address, "{typed}");
+            let addresses = limits.addresses;
+            assert_eq!(addresses.each_max(limits.connections_max), per_address, "{typed}");
+            assert_eq!(addresses.ipv6_prefix_length, prefix, "{typed}");
+            assert!(!addresses.count_loopback);
         }
     }
 

@@ -23,7 +23,7 @@ use self::reactor::Reactor;
 use self::workers::Workers;
 use crate::lifecycle::Lifecycle;
 use crate::limits::LimitsError;
-pub use crate::limits::Limits;
+pub use crate::limits::{AddressLimits, Limits};
 use crate::session::Service;
 use crate::threads::NoThread;
 

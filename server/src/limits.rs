@@ -14,8 +14,8 @@ pub struct Limits {
     pub workers: usize,
     /// Connections served at a time. Lowered at start when there are not enough descriptors for it.
     pub connections_max: usize,
-    /// Connections served at a time from one address. At `connections_max` or more it limits nothing.
-    pub connections_per_address_max: usize,
+    /// How many of them one address, and one agency, may have.
+    pub addresses: AddressLimits,
     /// Newcomers that are kept waiting when there is no room, and as many again that are being told
     /// so. More stay in the listeners' backlogs.
     pub newcomers_max: usize,
@@ -40,6 +40,47 @@ pub struct Limits {
     /// How long connections have to finish what is owed when the server stops.
     pub drain_time_max: Duration,
 }
+
+/// How connections are counted by where they come from. A connection whose certificate names an
+/// agency counts for that agency instead, under the same maximum.
+#[derive(Debug, Clone, Copy)]
+pub struct AddressLimits {
+    /// Connections served at a time for one address. Nothing: a share of all, see
+    /// [`AddressLimits::each_max`].
+    pub max: Option<usize>,
+    /// The least share. Many agencies may share one address.
+    pub share_min: usize,
+    /// How many leading bits of an IPv6 address are one address here: a network is handed out whole.
+    pub ipv6_prefix_length: u8,
+    /// Whether connections of this machine itself count too. Only tests have other addresses than
+    /// those.
+    pub count_loopback: bool,
+}
+
+impl Default for AddressLimits {
+    fn default() -> Self {
+        let ipv6_prefix_length = IPV6_PREFIX_LENGTH_DEFAULT;
+        Self { max: None, share_min: 1, ipv6_prefix_length, count_loopback: false }
+    }
+}
+
+impl AddressLimits {
+    /// The maximum for one address where `total` connections are served. Unless it was set, others
+    /// keep a sixteenth of the total or 64 connections, whichever is more.
+    #[must_use]
+    pub fn each_max(&self, total: usize) -> usize {
+        let for_others = OTHERS_MIN.max(total / OTHERS_PART);
+        let share = total.saturating_sub(for_others).max(self.share_min.min(total));
+        self.max.unwrap_or(share)
+    }
+}
+
+/// How many leading bits of an IPv6 address are one address, unless that is set.
+pub const IPV6_PREFIX_LENGTH_DEFAULT: u8 = 64;
+/// The connections that one address leaves to others, unless that is set: at least so many,
+const OTHERS_MIN: usize = 64;
+/// and at least this part of all.
+const OTHERS_PART: usize = 16;
 
 /// Limits under which nothing can be served.
 #[derive(Debug, Error)]
@@ -70,7 +111,7 @@ impl Default for Limits {
         Self {
             workers: thread::available_parallelism().map_or(2, usize::from),
             connections_max: 16_384,
-            connections_per_address_max: 16_384,
+            addresses: AddressLimits::default(),
             newcomers_max: 64,
             busy_time: Duration::from_secs(1),
             turn_bytes_max: 256 * 1024,
@@ -101,7 +142,7 @@ impl Limits {
         let limits = [
             ("workers", self.workers),
             ("connections_max", self.connections_max),
-            ("connections_per_address_max", self.connections_per_address_max),
+            ("connections of an address", self.addresses.each_max(self.connections_max)),
             ("turn_bytes_max", self.turn_bytes_max),
             ("output_bytes_max", self.output_bytes_max),
         ];
@@ -177,6 +218,33 @@ mod tests {
                 error => panic!("{error}"),
             });
             assert_eq!(fitted, expected, "{wanted} wanted, {descriptors}, {each} each");
+        }
+    }
+
+    #[test]
+    fn an_address_leaves_others_a_part_of_all_and_has_what_its_agencies_need() {
+        // Connections in all, the least share, what is set, what one address may have.
+        for (total, share_min, max, expected) in [
+            (10_000, 10, None, 9_375),
+            (16_384, 10, None, 15_360),
+            (1_024, 10, None, 960),
+            (1_023, 10, None, 959),
+            (1_000, 10, None, 936),
+            (100, 10, None, 36),
+            (70, 10, None, 10),
+            (64, 10, None, 10),
+            (12, 10, None, 10),
+            (10, 10, None, 10),
+            (9, 10, None, 9),
+            (1, 10, None, 1),
+            (1, 1, None, 1),
+            (10_000, 2 * 65_535, None, 10_000),
+            (10_000, 9_400, None, 9_400),
+            (10_000, 10, Some(3), 3),
+            (10_000, 10, Some(20_000), 20_000),
+        ] {
+            let limits = AddressLimits { max, share_min, ..AddressLimits::default() };
+            assert_eq!(limits.each_max(total), expected, "of {total}, at least {share_min}");
         }
     }
 }

@@ -106,7 +106,8 @@ impl Peer {
     }
 }
 
-/// How other threads reach a session. Cheap to clone, never blocks, always has a place.
+/// How other threads reach a session, and how a session reaches its driver. Cheap to clone, never
+/// blocks, always has a place.
 #[derive(Clone)]
 pub struct Mailbox(Arc<dyn Wake>);
 
@@ -114,6 +115,11 @@ pub struct Mailbox(Arc<dyn Wake>);
 pub trait Wake: Send + Sync {
     /// Sees to it that the session gets [`Mail::News`] soon. Several calls may become one mail.
     fn wake(&self);
+
+    /// See [`Mailbox::count_for_agency`]. Without a driver nothing is counted.
+    fn count_for_agency(&self, _agency: u32) -> bool {
+        true
+    }
 }
 
 impl Mailbox {
@@ -126,6 +132,14 @@ impl Mailbox {
     /// Tells the session to look at what it waits for.
     pub fn news(&self) {
         self.0.wake();
+    }
+
+    /// Counts the connection for the agency that its certificate names, and no longer for its
+    /// address. Called once, by the session itself. False: the agency has as many connections as it
+    /// may have; this one is to be told so and closed.
+    #[must_use]
+    pub fn count_for_agency(&self, agency: u32) -> bool {
+        self.0.count_for_agency(agency)
     }
 }
 

@@ -12,7 +12,7 @@ use super::tls::Tls;
 use super::units::{deadline_flag, flag, size_flag, time_flag};
 use crate::args::ConnectionArgs;
 use crate::driver::Driver;
-use crate::limits::Limits;
+use crate::limits::{AddressLimits, Limits};
 use crate::session::Service;
 
 /// The backlog where nothing names one.
@@ -40,7 +40,12 @@ pub struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(args: &ConnectionArgs, sources: &Sources<'_>) -> anyhow::Result<Self> {
+    /// For a service of `agencies`; 0 where it has none.
+    pub(super) fn new(
+        args: &ConnectionArgs,
+        agencies: u32,
+        sources: &Sources<'_>,
+    ) -> anyhow::Result<Self> {
         let file_backlog = sources.get("SERVER_LISTEN_BACKLOG", parse_backlog)?;
         let file_level = sources.get("LOGGING_LEVEL", parse_level)?;
         let flag_level = args.log_level.as_deref().map(|text| flag("log-level", text, parse_level));
@@ -50,7 +55,7 @@ impl Connections {
         ensure!(is_backlog(backlog), "--backlog {backlog}: not 1 to 65535");
         Ok(Self {
             driver: args.driver,
-            limits: limits(args)?,
+            limits: limits(args, agencies)?,
             backlog,
             log_level,
             log_level_name,
@@ -74,17 +79,11 @@ impl Connections {
     }
 }
 
-fn limits(args: &ConnectionArgs) -> anyhow::Result<Limits> {
+fn limits(args: &ConnectionArgs, agencies: u32) -> anyhow::Result<Limits> {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let workers = args.workers.unwrap_or_else(cores);
     ensure!((1..=WORKERS_MAX).contains(&workers), "--workers {workers}: not 1 to {WORKERS_MAX}");
     ensure!(args.max_connections > 0, "--max-connections 0: nobody could connect");
-    let connections_per_address_max =
-        args.max_connections_per_address.unwrap_or(args.max_connections);
-    ensure!(
-        connections_per_address_max > 0,
-        "--max-connections-per-address 0: nobody could connect"
-    );
     let output_bytes_max = size_flag("max-output", &args.max_output)?;
     ensure!(output_bytes_max > 0, "--max-output 0: nothing could be answered");
     let peer_time_max = deadline_flag("peer-timeout", &args.peer_timeout)?;
@@ -96,7 +95,7 @@ fn limits(args: &ConnectionArgs) -> anyhow::Result<Limits> {
     Ok(Limits {
         workers,
         connections_max: args.max_connections,
-        connections_per_address_max,
+        addresses: address_limits(args, agencies)?,
         output_bytes_max,
         output_time_max: deadline_flag("output-timeout", &args.output_timeout)?,
         drain_time_max: time_flag("drain-timeout", &args.drain_timeout)?,
@@ -104,6 +103,20 @@ fn limits(args: &ConnectionArgs) -> anyhow::Result<Limits> {
         busy_time: time_flag("busy-delay", &args.busy_delay)?,
         ..Limits::default()
     })
+}
+
+fn address_limits(args: &ConnectionArgs, agencies: u32) -> anyhow::Result<AddressLimits> {
+    let max = args.max_connections_per_address;
+    ensure!(max != Some(0), "--max-connections-per-address 0: nobody could connect");
+    let prefix = args.ipv6_prefix_length;
+    ensure!((1..=128).contains(&prefix), "--ipv6-prefix-length {prefix}: not 1 to 128");
+    // Agencies behind one NAT have a connection each, and another where they come again before the
+    // first has ended. Where nobody knows who comes, one address may have half of all.
+    let share_min = match usize::try_from(agencies)? {
+        0 => args.max_connections.div_ceil(2),
+        agencies => agencies.saturating_mul(2),
+    };
+    Ok(AddressLimits { max, share_min, ipv6_prefix_length: prefix, ..AddressLimits::default() })
 }
 
 fn is_backlog(connections: i32) -> bool {

@@ -84,7 +84,7 @@ impl FilesConfig {
             access: Access::Owner,
             limits: limits(&args.limits, &args.idle_timeout)?,
         };
-        Ok(Self { service, connections: Connections::new(&args.connections, &sources)? })
+        Ok(Self { service, connections: Connections::new(&args.connections, 0, &sources)? })
     }
 }
 

@@ -250,7 +250,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use mio::Token;
+
     use super::*;
+    use crate::driver::AddressLimits;
     use crate::echo::Echo;
 
     fn entrance(limits: &Limits, n_doors: usize) -> (Entrance, Vec<SocketAddr>) {
@@ -268,10 +271,23 @@ mod tests {
     fn welcome_all(entrance: &mut Entrance, addresses: &mut Addresses) -> Vec<Newcomer> {
         let next = || {
             let newcomer = entrance.welcome(addresses)?;
-            addresses.enter(newcomer.peer.address.ip());
+            addresses.enter(token_of(&newcomer), newcomer.peer.address.ip());
             Some(newcomer)
         };
         std::iter::from_fn(next).collect()
+    }
+
+    /// A token that no other newcomer of a test has.
+    fn token_of(newcomer: &Newcomer) -> Token {
+        let SocketAddr::V4(address) = newcomer.peer.address else { panic!("not IPv4") };
+        let [.., last] = address.ip().octets();
+        Token(usize::from(last) << 16 | usize::from(address.port()))
+    }
+
+    /// Under these an address of this machine may have so many connections.
+    fn addresses(max: usize) -> Addresses {
+        let limits = AddressLimits { max: Some(max), count_loopback: true, ..Default::default() };
+        Addresses::new(limits, usize::MAX)
     }
 
     /// A client whose address ends with `last`.
@@ -289,7 +305,7 @@ mod tests {
         let (mut entrance, addresses) = entrance(&limits, 1);
         let _client = TcpStream::connect(addresses[0]).unwrap();
         entrance.gather(1, Instant::now());
-        let newcomer = entrance.welcome(&Addresses::new(1)).unwrap();
+        let newcomer = entrance.welcome(&self::addresses(1)).unwrap();
         let socket = SockRef::from(&newcomer.stream);
         assert!(socket.nonblocking().unwrap());
         assert!(socket.tcp_nodelay().unwrap());
@@ -306,7 +322,7 @@ mod tests {
         let lonely = TcpStream::connect(addresses[1]).unwrap();
         let now = Instant::now();
         entrance.gather(usize::MAX, now);
-        let mut addresses = Addresses::new(usize::MAX);
+        let mut addresses = self::addresses(usize::MAX);
         let first = welcome_all(&mut entrance, &mut addresses);
         assert!(first.len() < 100, "{} accepted in one round", first.len());
         let lonely = lonely.local_addr().unwrap();
@@ -325,7 +341,7 @@ mod tests {
         entrance.gather(0, now);
         assert_eq!(entrance.waiting.len(), 2);
         assert_eq!(entrance.turn_away(9, now).len(), 0);
-        let addresses = Addresses::new(1);
+        let addresses = self::addresses(1);
         let next = |entrance: &Entrance, farewells| entrance.next(0, farewells, &addresses, now);
         assert_eq!(next(&entrance, 1), Some(now + busy_time));
         assert_eq!(next(&entrance, 0), None, "nobody can be told before one leaves");
@@ -339,7 +355,7 @@ mod tests {
         let busy_time = Duration::from_secs(1);
         let limits = Limits { newcomers_max: 4, busy_time, ..Limits::default() };
         let (mut entrance, doors) = entrance(&limits, 1);
-        let mut addresses = Addresses::new(2);
+        let mut addresses = self::addresses(2);
         let crowd: Vec<_> = (0..12).map(|_| connect(2, doors[0])).collect();
         let now = Instant::now();
         entrance.gather(ROOM, now);
@@ -369,11 +385,11 @@ mod tests {
         let busy_time = Duration::from_secs(1);
         let limits = Limits { newcomers_max: 4, busy_time, ..Limits::default() };
         let (mut entrance, doors) = entrance(&limits, 1);
-        let mut addresses = Addresses::new(1);
+        let mut addresses = self::addresses(1);
         let clients: Vec<_> = (0..3).map(|_| connect(2, doors[0])).collect();
         let now = Instant::now();
         entrance.gather(9, now);
-        let first = welcome_all(&mut entrance, &mut addresses).remove(0).peer.address.ip();
+        let first = token_of(&welcome_all(&mut entrance, &mut addresses).remove(0));
         assert_eq!(entrance.next(9, 4, &addresses, now), Some(now + busy_time));
         assert_eq!(entrance.next(9, 2, &addresses, now), None, "two farewells are for others");
         assert!(entrance.is_waited_at());

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::{Registry, Token, Waker};
 
+use super::addresses::Addresses;
 use super::alarm::Alarm;
 use super::slot::Slot;
 use super::workers::Workers;
@@ -18,6 +19,9 @@ pub(super) struct Hub {
     pub(super) alarm: Alarm,
     pub(super) registry: Registry,
     waker: Waker,
+    /// Changed by the reactor when connections come and go, and by whoever turns one that turns out
+    /// to be an agency's.
+    addresses: Mutex<Addresses>,
     inbox: Mutex<Inbox>,
     stopping: AtomicBool,
 }
@@ -52,8 +56,9 @@ impl Hub {
         registry: Registry,
         waker: Waker,
     ) -> Self {
+        let addresses = Mutex::new(Addresses::new(limits.addresses, limits.connections_max));
         let (inbox, stopping) = (Mutex::default(), AtomicBool::new(false));
-        Self { limits, runner, alarm, registry, waker, inbox, stopping }
+        Self { limits, runner, alarm, registry, waker, addresses, inbox, stopping }
     }
 
     /// Brings a slot, whose turn the caller owns, to where it is turned. Under `pool` the reactor
@@ -79,6 +84,22 @@ impl Hub {
             drop(inbox);
             self.wake_reactor();
         }
+    }
+
+    /// Counts a connection for an agency instead of its address. False: the agency has all the
+    /// connections that it may have.
+    pub(super) fn move_to_agency(&self, connection: Token, agency: u32) -> bool {
+        let moved = self.addresses().move_to_agency(connection, agency);
+        // Somebody may wait for the place of the address.
+        if moved && self.lock().awaits_closed {
+            self.wake_reactor();
+        }
+        moved
+    }
+
+    pub(super) fn addresses(&self) -> MutexGuard<'_, Addresses> {
+        // A count is changed in one step: a panic elsewhere does not spoil it.
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For the reactor, before it sleeps: swaps what came in for the emptied `inbox`, and says

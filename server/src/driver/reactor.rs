@@ -67,7 +67,7 @@ impl Reactor {
         let registry = poll.registry().try_clone()?;
         let now = Instant::now();
         Ok(Self {
-            slots: Slots::new(limits.connections_per_address_max),
+            slots: Slots::default(),
             hub: Arc::new(Hub::new(runner, limits, Alarm::new(now), registry, waker)),
             poll,
             stage: Stage::Serving(entrance),
@@ -127,8 +127,8 @@ impl Reactor {
         let sweep = self.hub.alarm.next().map(|at| at.max(self.swept + SWEEP_PAUSE));
         let stage = match &self.stage {
             Stage::Serving(entrance) => {
-                let addresses = self.slots.addresses();
-                entrance.next(self.room(), self.room_for_farewells(), addresses, now)
+                let addresses = self.hub.addresses();
+                entrance.next(self.room(), self.room_for_farewells(), &addresses, now)
             }
             Stage::Draining { until } | Stage::Aborting { until } => Some(*until),
         };
@@ -219,6 +219,7 @@ impl Reactor {
 
     fn remove(&mut self, token: Token) {
         self.slots.remove(token);
+        self.hub.addresses().leave(token);
         if let Stage::Serving(entrance) = &mut self.stage {
             entrance.left();
         }
@@ -250,14 +251,15 @@ impl Reactor {
     fn welcome(&mut self) -> Option<Newcomer> {
         let has_room = self.room() > 0;
         match &mut self.stage {
-            Stage::Serving(entrance) if has_room => entrance.welcome(self.slots.addresses()),
+            Stage::Serving(entrance) if has_room => entrance.welcome(&self.hub.addresses()),
             _ => None,
         }
     }
 
     fn open(&mut self, newcomer: Newcomer, now: Instant) {
         let Newcomer { stream, peer, service, .. } = newcomer;
-        let Some(slot) = self.make_slot(Purpose::Serving(peer.address.ip())) else { return };
+        let Some(slot) = self.make_slot(Purpose::Serving) else { return };
+        self.hub.addresses().enter(slot.token, peer.address.ip());
         let mailbox = Mailbox::new(Arc::clone(&slot) as Arc<dyn Wake>);
         let open = || Connection::open(stream, peer, service.open(peer, mailbox), now);
         match catch_unwind(AssertUnwindSafe(open)) {

@@ -109,6 +109,10 @@ impl Wake for Slot {
     fn wake(&self) {
         self.due(Causes::MAIL);
     }
+
+    fn count_for_agency(&self, agency: u32) -> bool {
+        self.hub.upgrade().is_some_and(|hub| hub.move_to_agency(self.token, agency))
+    }
 }
 
 /// The turn loop, for the owner of the turn: takes the causes, acts on them, and goes idle only if

@@ -1,28 +1,26 @@
-//! All slots of a server by number. Knows how many connections are served, in all and from each
-//! address, and how many are only told that there is no room.
+//! All slots of a server by number. Knows how many connections are served, and how many are only
+//! told that there is no room.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use mio::Token;
 
-use super::addresses::Addresses;
 use super::slot::Slot;
 
 /// Numbers are used again, the last one first.
+#[derive(Default)]
 pub(super) struct Slots {
     places: Vec<Option<Place>>,
     free: Vec<usize>,
     served: usize,
     farewells: usize,
-    addresses: Addresses,
 }
 
 /// What a slot is for.
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
-    /// A connection from this address.
-    Serving(IpAddr),
+    /// A connection.
+    Serving,
     /// To tell somebody that there is no room.
     Farewell,
 }
@@ -33,16 +31,6 @@ struct Place {
 }
 
 impl Slots {
-    pub(super) fn new(per_address_max: usize) -> Self {
-        Self {
-            places: Vec::new(),
-            free: Vec::new(),
-            served: 0,
-            farewells: 0,
-            addresses: Addresses::new(per_address_max),
-        }
-    }
-
     /// Keeps the slot that `make` makes for its number.
     pub(super) fn insert(
         &mut self,
@@ -56,10 +44,7 @@ impl Slots {
         let slot = make(Token(number));
         self.places[number] = Some(Place { slot: Arc::clone(&slot), purpose });
         match purpose {
-            Purpose::Serving(address) => {
-                self.served += 1;
-                self.addresses.enter(address);
-            }
+            Purpose::Serving => self.served += 1,
             Purpose::Farewell => self.farewells += 1,
         }
         slot
@@ -68,10 +53,7 @@ impl Slots {
     pub(super) fn remove(&mut self, token: Token) {
         if let Some(place) = self.places.get_mut(token.0).and_then(Option::take) {
             match place.purpose {
-                Purpose::Serving(address) => {
-                    self.served -= 1;
-                    self.addresses.leave(address);
-                }
+                Purpose::Serving => self.served -= 1,
                 Purpose::Farewell => self.farewells -= 1,
             }
             self.free.push(token.0);
@@ -92,10 +74,6 @@ impl Slots {
 
     pub(super) fn farewells(&self) -> usize {
         self.farewells
-    }
-
-    pub(super) fn addresses(&self) -> &Addresses {
-        &self.addresses
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,7 +3,8 @@
 use crate::session::{Flow, Input, Session, Wait};
 
 pub(super) struct Inside {
-    /// Nothing until the handshake is done: what comes right behind it may be here before.
+    /// Nothing until the handshake is done: what comes right behind it may be here before. Nothing
+    /// either where it is refused a session then.
     session: Option<Box<dyn Session>>,
     /// Bytes are not taken now.
     held: bool,
@@ -36,8 +37,15 @@ impl Inside {
         self.go_on(out);
     }
 
+    /// Ends without a session: `busy` is all that is said.
+    pub(super) fn refuse(&mut self, busy: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(busy);
+        self.closed = true;
+    }
+
+    /// Whether the handshake is done.
     pub(super) fn is_open(&self) -> bool {
-        self.session.is_some()
+        self.session.is_some() || self.closed
     }
 
     /// Has the session take bytes, now or when it no longer holds.

@@ -166,8 +166,16 @@ impl TlsSession {
             peer.address.ip(),
             self.tls.handshake_kind() == Some(HandshakeKind::Resumed),
         );
-        let session = service.open(Peer { agency, ..*peer }, mailbox.clone());
         let inside = &mut self.inside;
+        if let Some(agency) = agency.filter(|&agency| !mailbox.count_for_agency(agency)) {
+            let ip = peer.address.ip();
+            log::debug!(
+                "action: accept | result: in_progress | ip: {ip} | agency: {agency} | busy: true"
+            );
+            let busy = service.busy();
+            return speak(&mut self.said, out, |out| inside.refuse(busy, out));
+        }
+        let session = service.open(Peer { agency, ..*peer }, mailbox.clone());
         speak(&mut self.said, out, |out| inside.open(session, out));
     }
 

@@ -29,7 +29,7 @@ mod tls;
 
 use self::tls::{certificates as identities, handshakes, records, room as room_records};
 
-use bolillero_server::driver::Limits;
+use bolillero_server::driver::{AddressLimits, Limits};
 
 /// A test of each behaviour for each driver, with TLS and without; of some only with TLS.
 macro_rules! matrix {
@@ -69,7 +69,8 @@ matrix! {
             a_newcomer_gets_the_room_of_one_that_leaves
             accepting_goes_on_when_somebody_leaves
             an_address_with_all_its_connections_is_told_so_and_others_get_in
-            a_place_of_an_address_is_free_again_however_its_connection_ended;
+            a_place_of_an_address_is_free_again_however_its_connection_ended
+            this_machine_itself_has_as_many_connections_as_there_are;
         waking:
             every_wake_from_another_thread_arrives
             of_many_wakes_at_once_the_last_arrives
@@ -132,10 +133,18 @@ matrix! {
             one_that_names_no_agency_is_good_where_none_is_needed
             a_certificate_holds_for_a_handshake_that_is_resumed
             what_one_service_gave_to_come_again_with_opens_no_other
-            an_agency_speaks_for_no_other;
+            an_agency_speaks_for_no_other
+            agencies_of_one_address_leave_its_places_to_others
+            agencies_of_one_address_that_come_at_once_all_get_in
+            an_agency_with_all_its_connections_is_told_that_the_office_is_busy;
     }
 }
 
 pub(crate) fn limits() -> Limits {
     Limits { workers: 2, ..Limits::default() }
+}
+
+/// So many connections for each address. All addresses of a test are this machine's own.
+pub(crate) fn each_address(max: usize) -> AddressLimits {
+    AddressLimits { max: Some(max), count_loopback: true, ..AddressLimits::default() }
 }

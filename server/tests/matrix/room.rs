@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use bolillero_server::driver::{Driver, Limits};
+use bolillero_server::driver::{AddressLimits, Driver, Limits};
 use bolillero_server::echo::Echo;
 use bolillero_server::session::{Flow, Input};
 
 use crate::harness::{Cell, PATIENCE, Server};
-use crate::limits;
 use crate::sessions::{On, Script};
+use crate::{each_address, limits};
 
 pub(crate) fn idle_connections_do_not_keep_others_from_being_served(cell: Cell) {
     // Threads cost memory, and handshakes time.
@@ -75,7 +75,7 @@ pub(crate) fn accepting_goes_on_when_somebody_leaves(cell: Cell) {
 
 pub(crate) fn an_address_with_all_its_connections_is_told_so_and_others_get_in(cell: Cell) {
     let busy_time = Duration::from_millis(50);
-    let limits = Limits { connections_per_address_max: 2, busy_time, ..limits() };
+    let limits = Limits { addresses: each_address(2), busy_time, ..limits() };
     let server =
         Server::start(cell, Echo::default(), Limits { linger_time_max: PATIENCE, ..limits });
     let mut inside = [server.connect_from(2), server.connect_from(2)];
@@ -113,7 +113,7 @@ pub(crate) fn a_place_of_an_address_is_free_again_however_its_connection_ended(c
         })
     };
     let busy_time = 2 * PATIENCE;
-    let limits = Limits { connections_per_address_max: 1, busy_time, ..limits() };
+    let limits = Limits { addresses: each_address(1), busy_time, ..limits() };
     let server = Server::start(cell, Script(open), limits);
     let mut last = server.connect_from(2);
     last.exchange(b"inside\n");
@@ -125,5 +125,15 @@ pub(crate) fn a_place_of_an_address_is_free_again_however_its_connection_ended(c
         drop(last);
         next.exchange(b"inside\n");
         last = next;
+    }
+}
+
+pub(crate) fn this_machine_itself_has_as_many_connections_as_there_are(cell: Cell) {
+    let addresses = AddressLimits { max: Some(1), ..AddressLimits::default() };
+    let limits = Limits { addresses, busy_time: 2 * PATIENCE, ..limits() };
+    let server = Server::start(cell, Echo::default(), limits);
+    let mut inside = [1, 1, 2, 2].map(|last| server.connect_from(last));
+    for client in &mut inside {
+        client.exchange(b"inside\n");
     }
 }

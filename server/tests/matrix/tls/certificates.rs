@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
+use bolillero_server::driver::{AddressLimits, Limits};
+use bolillero_server::echo::Echo;
 use bolillero_server::session::{Flow, Input, Mailbox, Peer, Service, Session};
 use bolillero_tls::authority::{Authority, Issued, Validity};
 use bolillero_tls::files::certificates;
@@ -15,11 +18,11 @@ use tempfile::tempdir;
 use super::{VERSIONS, alert, of_version};
 use crate::certificates::{CERTIFICATES, client_config, of_agency, valid, write_identity};
 use crate::client::{Client, socket_from};
-use crate::harness::{Cell, NEVER, Server, secure};
-use crate::limits;
+use crate::harness::{Cell, NEVER, PATIENCE, Server, secure};
 use crate::log_lines::{note_log_lines, was_logged};
 use crate::sessions::On;
 use crate::text::{BROUGHT, Office, RESULTS_1, RESULTS_2};
+use crate::{each_address, limits};
 
 /// Tells whoever says something which agency its certificate names. Counts its sessions.
 #[derive(Default)]
@@ -193,3 +196,86 @@ pub(crate) fn an_agency_speaks_for_no_other(cell: Cell) {
 const BROUGHT_FOR_2: &[u8] =
     b"\x00\x03BET\x00\x232,Ana,Paz,30007574,1990-01-01,7574;\x00\x06FINISH";
 const OTHER_AGENCY: &str = "REFUSED#-#the id is another than this session's#";
+
+/// Behind one NAT are agencies without number, and an operator.
+pub(crate) fn agencies_of_one_address_leave_its_places_to_others(cell: Cell) {
+    let service = secure(Arc::new(WhoAmI::default()), Admission::Certified, NEVER);
+    let busy_time = Duration::from_millis(50);
+    let limits = Limits { addresses: each_address(1), busy_time, ..limits() };
+    let server = Server::serve(cell, service, limits);
+    let connect = |issued: &Issued| {
+        Client::secured(socket_from(2, server.address), &client_config(Some(issued)))
+    };
+    let told = |client: &mut Client, expected: &str| {
+        client.send(b"?");
+        client.expect(expected.as_bytes());
+    };
+    let mut inside = Vec::new();
+    for agency in 1..=3 {
+        let mut client = connect(&of_agency(agency));
+        told(&mut client, &format!("Some({agency})\n"));
+        inside.push(client);
+    }
+    let nameless = CERTIFICATES.authority.client("operator", &[], valid()).unwrap();
+    let mut operator = connect(&nameless);
+    told(&mut operator, "None\n");
+    // Now the place of the address is taken.
+    connect(&of_agency(4)).expect_turned_away(b"");
+    told(&mut operator, "None\n");
+    for (mut client, agency) in inside.into_iter().zip(1..) {
+        told(&mut client, &format!("Some({agency})\n"));
+    }
+}
+
+/// Each waits until the one before it has shaken hands, on whatever thread that is.
+pub(crate) fn agencies_of_one_address_that_come_at_once_all_get_in(cell: Cell) {
+    let service = secure(Arc::new(Echo::default()), Admission::Agency, NEVER);
+    let limits = Limits { addresses: each_address(1), busy_time: 2 * PATIENCE, ..limits() };
+    let server = Server::serve(cell, service, limits);
+    let configs = [1, 2, 3, 4, 5].map(|agency| client_config(Some(&of_agency(agency))));
+    let inside = configs.map(|config| Client::secured(socket_from(2, server.address), &config));
+    thread::scope(|scope| {
+        // One that waits does not read, so each reads for itself.
+        for mut client in inside {
+            scope.spawn(move || {
+                client.exchange(b"inside\n");
+                client.exchange(b"still inside\n");
+            });
+        }
+    });
+}
+
+pub(crate) fn an_agency_with_all_its_connections_is_told_that_the_office_is_busy(cell: Cell) {
+    let service = secure(Arc::new(Echo::default()), Admission::Agency, NEVER);
+    // On this machine, which has places without number, and the agency has not.
+    let addresses = AddressLimits { max: Some(2), ..AddressLimits::default() };
+    let server = Server::serve(cell, service, Limits { addresses, ..limits() });
+    let configs = [1, 2].map(|agency| client_config(Some(&of_agency(agency))));
+    let connect = |agency: usize, last: u8| {
+        Client::secured(socket_from(last, server.address), &configs[agency - 1])
+    };
+    let mut inside = [connect(1, 1), connect(1, 2), connect(2, 1), connect(2, 2)];
+    for client in &mut inside {
+        client.exchange(b"inside\n");
+    }
+    for _ in 0..3 {
+        assert_eq!(connect(1, 3).rest(), b"busy\n");
+    }
+    for client in &mut inside {
+        client.exchange(b"inside\n");
+    }
+    let [first, second, ..] = inside;
+    drop(first);
+    // The end of one and the coming of the next are told by two sockets, in any order.
+    let begin = Instant::now();
+    loop {
+        let mut next = connect(1, 3);
+        next.shake_hands().unwrap();
+        next.end();
+        if next.rest().is_empty() {
+            break;
+        }
+        assert!(begin.elapsed() < PATIENCE, "there is no place again");
+    }
+    drop(second);
+}
