@@ -52,6 +52,7 @@ pub mod connect;
 
 pub mod ending;
 mod signals;
+pub mod threads;
 
 pub mod generate;
 

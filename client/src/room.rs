@@ -30,6 +30,7 @@ use crate::config::RoomConfig;
 use crate::connect::{self, Heard, Listening, Speaking};
 use crate::dialogue::Stop;
 use crate::ending::Ending;
+use crate::threads;
 use arrivals::Arrivals;
 pub use error::RoomError;
 use guest::{Arrival, Guest};
@@ -172,8 +173,7 @@ impl Stay<'_> {
             reply_timeout,
             stays: self.until.is_some(),
         };
-        let thread = thread::Builder::new().name("typing".to_owned());
-        thread.spawn(move || typist.run()).map_err(RoomError::Thread)?;
+        threads::start("typing", move || typist.run()).map_err(RoomError::Thread)?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::io;
 use bolillero_protocol::room::ReadError;
 
 use super::arrivals::OBJECT_LENGTH_MAX;
+use crate::threads::NoThread;
 
 /// Why the stay ends.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,6 @@ pub enum RoomError {
     #[error("writing to stdout: {0}")]
     Stdout(io::Error),
     /// A thread cannot be had.
-    #[error("starting a thread: {0}")]
-    Thread(io::Error),
+    #[error(transparent)]
+    Thread(#[from] NoThread),
 }

@@ -157,7 +157,7 @@ fn a_room_that_closes_is_told_and_not_come_back_to() {
 
 #[test]
 fn a_signal_ends_it_with_0() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let hall = Hall::new();
         let ana = hall.guest("ana");
         ana.signal(signal);

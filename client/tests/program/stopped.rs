@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT, wherever the program stands: it ends at once, with 0, and speaks of no
+//! SIGTERM, SIGINT and SIGHUP, wherever the program stands: it ends at once, with 0, and speaks of no
 //! failure.
 
 use std::fs;
@@ -24,7 +24,8 @@ const SOON: Duration = Duration::from_secs(4);
 
 /// Stops what runs, and checks that it ends as it should.
 fn stop(running: Running, signal: Signal) -> Ended {
-    let name = if signal == Signal::TERM { "SIGTERM" } else { "SIGINT" };
+    let names = [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")];
+    let (_, name) = names.into_iter().find(|(other, _)| *other == signal).unwrap();
     running.signal(signal);
     let ended = running.end_within(SOON);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
@@ -66,7 +67,8 @@ fn an_agency_stops_while_any_answer_is_owed_and_goes_on_when_it_is_started_again
     let file = rows(9);
     let options = ["--batch-bets-max", "3", "--window", "1"];
     // A hello, three batches, the mark, the question: the wait for the draw.
-    for (n, signal) in (0..6).zip([Signal::TERM, Signal::INT].into_iter().cycle()) {
+    let signals = [Signal::TERM, Signal::INT, Signal::HUP];
+    for (n, signal) in (0..6).zip(signals.into_iter().cycle()) {
         let (office, held) = holds(n);
         let setting = Setting::new(office, &file);
         let address = setting.served.address.to_string();
@@ -212,19 +214,51 @@ fn a_second_signal_ends_it_at_once() {
     assert!((0..10).any(|_| ends_at_once()));
 }
 
+/// As under `nohup`.
+#[test]
+fn a_hangup_that_was_ignored_at_the_start_stays_ignored() {
+    let setting = Setting::new(Office { busy_answers: 1000, ..Office::default() }, &rows(1));
+    let agency = agency(&setting.file(), &setting.served.address.to_string(), &["--base"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    command.arg(agency.get_program()).args(agency.get_args());
+    let mut running = Running::start(command);
+    for _ in 0..3 {
+        running.wait_for("action: wait | result: in_progress | reason: the draw is not done yet");
+        running.signal(Signal::HUP);
+    }
+    stop(running, Signal::TERM);
+}
+
+/// A terminal that closes sends one, and its shell may send another.
+#[test]
+fn a_second_hangup_does_not_cut_the_end_short() {
+    let (office, held) = holds(0);
+    let setting = Setting::new(office, "");
+    let address = setting.served.address.to_string();
+    let running = Running::start(client("bet", &address, &BET));
+    held.recv_timeout(TIME_MAX).unwrap();
+    running.signal(Signal::HUP);
+    running.signal(Signal::HUP);
+    // All that an orderly end says is said.
+    stop(running, Signal::HUP);
+}
+
 #[test]
 fn a_load_stops_and_says_that_it_did_not_measure() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let options = ["load", "--agencies", "1", "--bets", "10", "--server", &address];
-    let running = Running::start(program(&options));
-    // Its hello has come, and is not answered.
-    let mut stream = listener.accept().unwrap().0;
-    stream.read_exact(&mut [0; 5]).unwrap();
-    running.signal(Signal::TERM);
-    let ended = running.end_within(SOON);
-    assert_eq!(ended.code, Some(1));
-    assert_eq!(ended.stderr, "bolillero: SIGTERM came before all was measured\n");
+    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::HUP, "SIGHUP")] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let options = ["load", "--agencies", "1", "--bets", "10", "--server", &address];
+        let running = Running::start(program(&options));
+        // Its hello has come, and is not answered.
+        let mut stream = listener.accept().unwrap().0;
+        stream.read_exact(&mut [0; 5]).unwrap();
+        running.signal(signal);
+        let ended = running.end_within(SOON);
+        assert_eq!(ended.code, Some(1));
+        assert_eq!(ended.stderr, format!("bolillero: {name} came before all was measured\n"));
+    }
 }
 
 #[test]

@@ -4,10 +4,11 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 
-use bolillero_server::args::{Cli, Command};
+use bolillero_server::args::{self, Cli};
 use bolillero_server::config::Config;
 use bolillero_server::lifecycle::{Lifecycle, Phase};
 use bolillero_server::server::{self, Sockets};
@@ -29,16 +30,38 @@ for_every_driver! {
 }
 
 fn a_signal_ends_a_server_that_nobody_talks_to(driver: &str) {
-    for signal in [Signal::TERM, Signal::INT] {
+    for (signal, name) in
+        [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")]
+    {
         let directory = tempdir().unwrap();
         let office = Office::start(directory.path(), &["--driver", driver]);
         office.process.signal(signal);
         let ended = office.process.end();
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
         assert_healthy_log(&ended.lines);
-        assert_eq!(count(&ended.lines, "action: shutdown | result: in_progress | signal: SIG"), 1);
+        let told = format!("action: shutdown | result: in_progress | signal: {name}");
+        assert_eq!(count(&ended.lines, &told), 1, "{ended:?}");
         verify(directory.path());
     }
+}
+
+/// As under `nohup`.
+#[test]
+fn a_hangup_that_was_ignored_at_the_start_stays_ignored() {
+    let directory = tempdir().unwrap();
+    let serve = serve(directory.path(), &[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    let office = Office::listening(Process::start(command));
+    let mut wire = office.connect();
+    for n in 0..3 {
+        office.process.signal(Signal::HUP);
+        wire.exchange(&batch(1, 30_000_000 + n, 1), &ACK);
+    }
+    let ended = office.stop();
+    assert_eq!(count(&ended.lines, "action: shutdown"), 1, "{ended:?}");
+    assert_eq!(count(&ended.lines, "signal: SIGTERM"), 1, "{ended:?}");
 }
 
 fn a_signal_tells_the_silent_and_the_unfinished_to_go(driver: &str) {
@@ -117,10 +140,13 @@ fn a_second_signal_ends_a_drain_at_once(driver: &str) {
     fill(&mut wire, &flood);
     office.process.signal(Signal::TERM);
     office.process.wait_for("action: shutdown | result: in_progress");
+    // A terminal that closes sends this, and a shell that ends with it may do so again.
+    office.process.signal(Signal::HUP);
     office.process.signal(Signal::INT);
     let ended = office.process.end();
     assert_eq!((ended.code, ended.signal), (Some(1), None), "{ended:?}");
-    assert!(ended.lines.last().unwrap().contains("error: a second signal"), "{ended:?}");
+    let last = ended.lines.last().unwrap();
+    assert!(last.contains("signal: SIGINT | error: a second signal"), "{ended:?}");
     assert_eq!(export(directory.path()), batch_rows(1, 30_000_000, 10).into_bytes());
 }
 
@@ -194,7 +220,9 @@ pub(crate) fn config(data_dir: &Path, options: &[&str]) -> Config {
     let data_dir = data_dir.to_str().unwrap();
     let typed = ["bolillero-server", "serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir];
     let typed = [&typed[..], &["--segment-size", "1MiB"], options].concat();
-    let Command::Serve(args) = Cli::parse_from(typed).command else { panic!("serve was typed") };
+    let args::Command::Serve(args) = Cli::parse_from(typed).command else {
+        panic!("serve was typed")
+    };
     Config::new(&args, |_| None).unwrap()
 }
 

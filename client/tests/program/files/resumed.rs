@@ -57,7 +57,8 @@ fn a_server_that_ends_at_any_slice_is_asked_for_the_rest() {
 #[test]
 fn a_run_that_was_killed_is_gone_on_with_where_it_ended() {
     let big = content(SLICE * SLICES);
-    for (signal, code) in [(Signal::KILL, None), (Signal::TERM, Some(1)), (Signal::INT, Some(1))] {
+    let asked = [Signal::TERM, Signal::INT, Signal::HUP].map(|signal| (signal, Some(1)));
+    for (signal, code) in [(Signal::KILL, None)].into_iter().chain(asked) {
         for at in 1..SLICES {
             let place = place_of(&big);
             let (told, stalled) = channel();

@@ -161,12 +161,13 @@ fn what_arrives_while_lines_are_typed_keeps_its_order() {
 fn the_terminal_is_left_as_it_was_whoever_ends_the_stay() {
     let gone = "bolillero: the room is gone: the connection ended. Start again";
     type End = fn(&mut Seated, &Hall);
-    let ends: [(End, Option<i32>, &str); 6] = [
+    let ends: [(End, Option<i32>, &str); 7] = [
         (|ana, _| ana.press("/exit\r"), Some(0), ""),
         (|ana, _| ana.press("\u{4}"), Some(0), ""),
         (|ana, _| ana.press("half\u{3}"), Some(0), ""),
         (|ana, _| ana.signal(Signal::TERM), Some(0), ""),
         (|ana, _| ana.signal(Signal::INT), Some(0), ""),
+        (|ana, _| ana.signal(Signal::HUP), Some(0), ""),
         (|_, hall| hall.close(), Some(1), gone),
     ];
     for (i, (end, code, said)) in ends.into_iter().enumerate() {
