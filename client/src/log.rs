@@ -4,9 +4,12 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
+use bolillero_fs::read_regular;
 use bolillero_protocol::log_line;
-use chrono::Local;
+use bolillero_protocol::time_zone::{ZONE_FILE_BYTES_MAX, Zone};
+use chrono::Utc;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -16,6 +19,8 @@ use crate::progress;
 const STALL_MAX: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// The longest line, in bytes. A pipe that is ready takes this much (`PIPE_BUF`) without blocking.
 const LINE_SIZE_MAX: usize = 4096;
+
+static ZONE: OnceLock<Zone> = OnceLock::new();
 
 /// Where lines go.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +34,15 @@ pub(crate) fn start(lines: &'static Lines, level: LevelFilter) {
     // A second start in one process (a test) finds the first one's logger.
     let _ = log::set_logger(lines);
     log::set_max_level(level);
+    let found = Zone::find(std::env::var_os("TZ").as_deref(), |path| {
+        Ok(read_regular(path, ZONE_FILE_BYTES_MAX)?)
+    });
+    let (zone, unknown) =
+        found.map_or_else(|error| (Zone::default(), Some(error)), |zone| (zone, None));
+    if let (Ok(()), Some(error)) = (ZONE.set(zone), unknown) {
+        let error = log_line::value(&error.to_string());
+        log::warn!("action: log | result: in_progress | error: {error} | hint: times are UTC");
+    }
 }
 
 impl Log for Lines {
@@ -57,7 +71,8 @@ fn line(record: &Record<'_>) -> String {
         Level::Debug | Level::Trace => "DEBUG",
     };
     let mut line = String::new();
-    log_line::push_prefix(&mut line, Local::now(), level);
+    let now = ZONE.get_or_init(Zone::default).local(Utc::now());
+    log_line::push_prefix(&mut line, now, level);
     line.push_str(&log_line::message(&record.args().to_string()));
     line.truncate(line.floor_char_boundary(LINE_SIZE_MAX - 1));
     line.push('\n');

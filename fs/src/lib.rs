@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! access     who on this machine may read what is made
+//! regular    a regular file, read up to a limit
 //! whole      a file that has its name only once it is whole
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod access;
+mod regular;
 mod whole;
 
 pub use access::{Access, create_directory, mode_open_to_others};
+pub use regular::read_regular;
 pub use whole::{WholeFile, is_unfinished};

@@ -11,6 +11,7 @@
 //! hftp       the files' protocol: command lines, replies, slices
 //! room       JSON objects of those who talk
 //! log_line   the lines that deployed tools parse
+//! time_zone  the zone of their times
 //! visible    which characters of a peer's text can be shown
 //! ```
 //!
@@ -29,4 +30,5 @@ pub mod visible;
 pub mod message;
 pub mod room;
 pub mod text;
+pub mod time_zone;
 pub mod tlv;

@@ -7,12 +7,12 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use chrono::{DateTime, Local};
+use chrono::{DateTime, FixedOffset};
 
 use crate::visible::{is_visible, push};
 
 /// Appends date, time and level, up to where the message begins. The time is local, as deployed tools expect.
-pub fn push_prefix(out: &mut String, time: DateTime<Local>, level: &str) {
+pub fn push_prefix(out: &mut String, time: DateTime<FixedOffset>, level: &str) {
     // Writing to a string does not fail.
     let _ = write!(out, "{} {level:<8} ", time.format("%Y-%m-%d %H:%M:%S"));
 }
@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn a_line_begins_as_deployed_tools_expect() {
-        let time = Local.with_ymd_and_hms(2024, 8, 21, 22, 11, 5).unwrap();
+        let zone = FixedOffset::west_opt(3 * 3600).unwrap();
+        let time = zone.with_ymd_and_hms(2024, 8, 21, 22, 11, 5).unwrap();
         for (level, expected) in [
             ("INFO", "2024-08-21 22:11:05 INFO     "),
             ("CRITICAL", "2024-08-21 22:11:05 CRITICAL "),

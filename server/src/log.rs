@@ -4,11 +4,13 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use bolillero_fs::read_regular;
 use bolillero_protocol::log_line::{self, push_prefix};
-use chrono::Local;
+use bolillero_protocol::time_zone::{ZONE_FILE_BYTES_MAX, Zone};
+use chrono::{DateTime, FixedOffset, Utc};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -21,12 +23,26 @@ const BACKLOG_SIZE_MAX: usize = 1 << 20;
 const STALL_TIME_MAX: Duration = Duration::from_millis(100);
 
 static LOGGER: Logger = Logger { sink: Mutex::new(Sink::new()) };
+static ZONE: OnceLock<Zone> = OnceLock::new();
 
 /// Has all lines of this level and above go to stdout. Later calls change the level only.
 pub fn start(level: LevelFilter) {
     // An error says that it is set already, by an earlier call.
     let _ = log::set_logger(&LOGGER);
     log::set_max_level(level);
+    let found = Zone::find(std::env::var_os("TZ").as_deref(), |path| {
+        Ok(read_regular(path, ZONE_FILE_BYTES_MAX)?)
+    });
+    let (zone, unknown) =
+        found.map_or_else(|error| (Zone::default(), Some(error)), |zone| (zone, None));
+    if let (Ok(()), Some(error)) = (ZONE.set(zone), unknown) {
+        let error = log_line::value(&error.to_string());
+        log::warn!("action: log | result: in_progress | error: {error} | hint: times are UTC");
+    }
+}
+
+fn now() -> DateTime<FixedOffset> {
+    ZONE.get_or_init(Zone::default).local(Utc::now())
 }
 
 /// Writes several messages, each ended by a line feed, in as few writes as stdout allows. They are
@@ -67,7 +83,7 @@ impl Log for Logger {
 impl Logger {
     fn write(&self, level: Level, messages: &str) {
         let mut prefix = String::new();
-        push_prefix(&mut prefix, Local::now(), level_name(level));
+        push_prefix(&mut prefix, now(), level_name(level));
         let mut text = String::with_capacity(messages.len() + 64);
         for message in messages.lines() {
             text.push_str(&prefix);
@@ -154,7 +170,7 @@ impl Sink {
         if self.backlog.is_empty() && self.lines_lost > 0 {
             let lines_lost = std::mem::take(&mut self.lines_lost);
             let mut line = String::new();
-            push_prefix(&mut line, Local::now(), level_name(Level::Warn));
+            push_prefix(&mut line, now(), level_name(Level::Warn));
             line.push_str("action: log | result: fail | lines_lost: ");
             line.push_str(&lines_lost.to_string());
             line.push('\n');

@@ -50,7 +50,7 @@ impl Version {
         Self {
             server: server.unwrap_or_default(),
             commit: commit.map(|commit| if changed { commit + "+" } else { commit }),
-            date: chrono::Local::now().format("%Y-%m-%d %H:%M %:z").to_string(),
+            date: chrono::Utc::now().format("%Y-%m-%d %H:%M %:z").to_string(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `bolillero probe` against what may listen where a server should.
 
 use std::net::SocketAddr;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use bolillero_protocol::message::Reply;
 use socket2::{Domain, Socket, Type};
@@ -86,5 +86,22 @@ fn a_server_that_is_not_there_yet_is_tried_until_the_time_is_over() {
         let ended = running.end_within(TIME_MAX);
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(!ended.log.iter().any(|line| line.contains("fail")), "{ended:?}");
+    }
+}
+
+/// As the server's. Were it read, memory would be gone before the first line.
+#[test]
+fn a_time_zone_that_cannot_be_read_is_utc_and_told_once() {
+    for zone in ["/dev/zero", ":/dev/zero", "Nowhere/Else"] {
+        let probe = program(&["probe", "--timeout", "100ms", "--server", "127.0.0.1:1"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -v 4000000; exec \"$0\" \"$@\""]).env("TZ", zone);
+        command.arg(probe.get_program()).args(probe.get_args());
+        let output = finish(command);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = format!("WARNING  action: log | result: in_progress | error: TZ is {zone:?},");
+        let log = log(&output);
+        assert!(log[0].starts_with(&said), "{log:?}");
+        assert!(log.iter().skip(1).all(|line| !line.contains("action: log")), "{log:?}");
     }
 }

@@ -1,15 +1,18 @@
 //! A system that grants too little: no thread, too few descriptors, something else where a file has to
-//! be. The server says what to do, and either does not begin to listen or serves on.
+//! be, no time zone. The server says what to do, and either does not begin to listen or serves on.
 
-use std::fs;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use tempfile::tempdir;
 
 use crate::disk_failure::start_broken;
-use crate::office::{Office, assert_form, count, field, serve, verify};
+use crate::main_job::MEMORY_MAX;
+use crate::office::{Office, assert_form, assert_healthy_log, count, field, serve, verify};
 use crate::process::{Ended, Process};
 use crate::wire::{BUSY, packet};
 
@@ -43,6 +46,7 @@ fn a_thread_that_cannot_be_started_ends_the_server_before_it_listens() {
         // Without the thread of the signals there is no life that could end.
         let logged = count(&ended.lines, &format!("result: fail | error: {said}"));
         assert_eq!(logged, usize::from(when > 1), "{ended:?}");
+        assert_eq!(count(&ended.lines, "result: fail"), logged, "told once: {ended:?}");
         Office::start(directory.path(), &[]).stop();
         verify(directory.path());
     }
@@ -148,4 +152,48 @@ fn a_port_in_use_is_told_with_what_to_do() {
     assert_refused(&ended, &[&format!("listening on {listen}"), "another program listens there"]);
     office.process.signal(Signal::TERM);
     office.process.end();
+}
+
+/// A server with this `TZ`, and as much memory as it may need.
+fn in_zone(data_dir: &Path, zone: &OsStr) -> Office {
+    let serve = serve(data_dir, &["--workers", "1"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 4000000; exec \"$0\" \"$@\""]);
+    command.arg(serve.get_program()).args(serve.get_args()).env("TZ", zone);
+    Office::listening(Process::start(command))
+}
+
+#[test]
+fn a_time_zone_that_cannot_be_read_is_utc_and_told_once() {
+    let directory = tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).into_os_string();
+    mknodat(CWD, path("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    File::create(path("huge")).unwrap().set_len(8 << 30).unwrap();
+    fs::create_dir(path("directory")).unwrap();
+    let named = ["/dev/zero", ":/dev/zero", "Nowhere/Else"].map(OsString::from);
+    let made = ["pipe", "huge", "directory"].map(path);
+    for (n, zone) in named.iter().chain(&made).enumerate() {
+        let office = in_zone(&directory.path().join(n.to_string()), zone);
+        office.connect().exchange(&packet(6, "1#"), &BUSY);
+        let memory_max = office.process.memory_max();
+        assert!(memory_max < MEMORY_MAX, "{memory_max} bytes were resident");
+        let ended = office.stop();
+        assert_healthy_log(&ended.lines);
+        let said = format!("WARNING  action: log | result: in_progress | error: TZ is {zone:?},");
+        assert_eq!(count(&ended.lines, &said), 1, "{ended:?}");
+        assert_eq!(count(&ended.lines, "WARNING"), 1, "{ended:?}");
+    }
+}
+
+#[test]
+fn log_lines_have_the_time_of_the_zone() {
+    let directory = tempdir().unwrap();
+    let hour = |zone: &str| {
+        let ended = in_zone(&directory.path().join("central"), zone.as_ref()).stop();
+        assert_eq!(count(&ended.lines, "WARNING"), 0, "{ended:?}");
+        ended.lines[0]["0000-00-00 ".len()..][..2].parse::<u32>().unwrap()
+    };
+    // An hour may end between the two.
+    let ahead = (24 + hour("<+11>-11") - hour("UTC0")) % 24;
+    assert!([11, 10].contains(&ahead), "{ahead} hours ahead");
 }
