@@ -5,7 +5,7 @@
 //! cargo test -p bolillero-server --test models [PART OF A NAME]
 //! ```
 //! Not modelled: the reactor's inbox and the workers' queue, which lie between a mutex and what loom does not know (a
-//! thread pool, an eventfd); the alarm, whose two sides rest on one order of all `SeqCst` accesses, which loom does not keep.
+//! pool of threads, an eventfd); the alarm, whose two sides rest on one order of all `SeqCst` accesses, which loom does not keep.
 
 #![allow(clippy::unwrap_used)] // A model that cannot go on ends there.
 #![allow(clippy::print_stdout)] // What ran, as the harness of other tests says it.
