@@ -34,8 +34,8 @@ use crate::progress;
 
 /// The file in which a server tells the checksums of the others.
 pub const SUMS: &str = "SHA256SUMS";
-/// The longest file of checksums that is read, in bytes.
-pub const SUMS_SIZE_MAX: u64 = 4 << 20;
+/// The longest file of checksums that is read, in bytes. That of a draw with 65,535 agencies has 6 MB.
+pub const SUMS_SIZE_MAX: u64 = 8 << 20;
 /// How often a file that changes on the server is begun anew.
 pub const RESTARTS_MAX: usize = 3;
 /// What to do about a name that the server does not have.

@@ -8,9 +8,10 @@ mod shelf;
 use bolillero::dialogue::{Next, Stop};
 use bolillero::files::questions::{Listing, Sizes, Slices, Span};
 use bolillero::files::requests::{Questions, Requests};
-use bolillero::files::{FilesError, Name, Problem};
+use bolillero::files::{FilesError, Name, Problem, SUMS, SUMS_SIZE_MAX};
 use bolillero::talk::Talk as _;
-use bolillero_protocol::hftp::Form;
+use bolillero_protocol::bet::AGENCIES_MAX;
+use bolillero_protocol::hftp::{Form, Reply};
 use proptest::prelude::*;
 
 use shelf::{Shelf, Visit, content};
@@ -286,6 +287,23 @@ fn a_listing_is_names_and_has_an_end() {
     let stop = list(endless).unwrap_err();
     assert!(stop.to_string().contains("listing is too long"), "{stop}");
     assert_eq!(list(b"0 OK\r\n\r\n".to_vec()).unwrap(), []);
+}
+
+#[test]
+fn the_results_of_the_most_agencies_that_a_draw_can_have_are_listed_and_checked() {
+    let results = (1..=AGENCIES_MAX).map(|agency| format!("winners-agency-{agency}.csv"));
+    let others = ["draw.json", SUMS].map(str::to_owned);
+    let names: Vec<String> = results.chain(others).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut listing = Vec::new();
+    Reply::Names(&names).encode(&mut listing);
+    let mut shelf = Shelf { lies: vec![("get_file_listing", listing)], ..Shelf::default() };
+    let mut requests = Requests::new(Listing::default(), 1);
+    drive(&mut requests, &mut shelf, 64 << 10, &[]).unwrap();
+    assert_eq!(requests.into_questions().into_names().len(), names.len());
+    // Every file but the checksums themselves has 64 digits, two blanks, its name and a line end there.
+    let sums: usize = names[..names.len() - 1].iter().map(|name| 64 + 2 + name.len() + 1).sum();
+    assert!(u64::try_from(sums).unwrap() <= SUMS_SIZE_MAX, "{sums}");
 }
 
 #[test]

@@ -128,6 +128,13 @@ pub struct ServeArgs {
     /// Between the log line of the draw and the first answer, for tools that merge logs
     #[arg(long, value_name = "TIME", default_value = "0s")]
     pub announce_delay: String,
+    /// The longest time that the winners are held back until the files with them are written; 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub publish_wait: String,
+    /// Start although the published results contradict the ledger, for example one that was restored from an
+    /// older copy; they are moved into a directory `superseded-DRAW-N` beside them
+    #[arg(long)]
+    pub ignore_published: bool,
     /// What the file service keeps to.
     #[command(flatten)]
     pub file_limits: FileLimitArgs,
@@ -228,9 +235,13 @@ pub struct FileLimitArgs {
     /// From a command's first byte to its last
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub command_timeout: String,
-    /// The longest listing; a directory with more to list is answered with an error
-    #[arg(long, value_name = "SIZE", default_value = "1MiB")]
+    /// The longest listing, at most 64MiB; a directory with more to list is answered with an error
+    #[arg(long, value_name = "SIZE", default_value = "2MiB")]
     pub max_listing: String,
+    /// Memory of all listings that are being sent, equal ones counted once; above it one more is answered with an
+    /// error
+    #[arg(long, value_name = "SIZE", default_value = "32MiB")]
+    pub listing_memory: String,
     /// Threads that wait for the disk where files are not in memory
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub file_readers: usize,

@@ -7,11 +7,13 @@
 //!    |  what it does not is a reader's to find out (Reach::Disk), who then wakes the session
 //! reader      a few threads for all connections
 //! answer      one command's answer, as far as there is room for it
+//! listing     the names of all files, once in memory for all connections
 //! directory   where the files are; the seam at which tests break and block each call
 //! ```
 
 mod answer;
 pub mod directory;
+mod listing;
 mod reader;
 mod session;
 
@@ -37,8 +39,12 @@ pub struct FilesLimits {
     pub idle_time_max: Duration,
     /// Threads that wait for the disk, for all connections together. At least 1.
     pub readers: usize,
-    /// The longest listing, in bytes; a directory with more to list is answered 199.
+    /// The longest listing, in bytes; a directory with more to list is answered 199. By default that of a draw with
+    /// 65,535 agencies fits.
     pub listing_bytes_max: usize,
+    /// Memory of all listings that are being sent; above it one more is answered 199. Equal ones are kept once, and
+    /// one alone may exceed it.
+    pub listing_memory_bytes_max: usize,
 }
 
 impl Default for FilesLimits {
@@ -48,7 +54,8 @@ impl Default for FilesLimits {
             command_time_max: Duration::from_secs(60),
             idle_time_max: Duration::from_secs(600),
             readers: 2,
-            listing_bytes_max: 1 << 20,
+            listing_bytes_max: 2 << 20,
+            listing_memory_bytes_max: 32 << 20,
         }
     }
 }

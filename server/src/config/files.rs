@@ -117,5 +117,6 @@ fn limits(args: &FileLimitArgs, idle_timeout: &str) -> anyhow::Result<FilesLimit
         idle_time_max: deadline_flag("idle-timeout", idle_timeout)?,
         readers,
         listing_bytes_max,
+        listing_memory_bytes_max: size_flag("listing-memory", &args.listing_memory)?,
     })
 }

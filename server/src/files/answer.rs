@@ -2,6 +2,7 @@
 //! Knows no session and no thread, so that whoever may do a step does it.
 
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 use bolillero_protocol::hftp::{
     BASE64_GROUP_SIZE, BASE64_QUAD_SIZE, COMMAND_NAMES, Command, Form, Reply, Status, push_base64,
@@ -9,12 +10,13 @@ use bolillero_protocol::hftp::{
 };
 
 use super::directory::{Content, Folder, Reach};
+use super::listing::{Listing, Listings};
 
 /// An answer that is not complete.
 pub(super) enum Answer {
     /// Nothing has to be looked up for it.
     Known(Known),
-    Listing,
+    Listing(Names),
     Metadata {
         name: Box<str>,
     },
@@ -25,6 +27,15 @@ pub(super) enum Known {
     Help,
     Quit,
     Refused(Status),
+}
+
+/// A listing of which nothing was sent, or not all.
+#[derive(Default)]
+pub(super) struct Names {
+    /// Once they were read, the names of that moment.
+    listing: Option<Arc<Listing>>,
+    /// Bytes of it that have found a place in the output.
+    sent: usize,
 }
 
 /// A slice of which nothing was sent, or not all.
@@ -61,8 +72,8 @@ pub(super) enum Step {
 pub(super) struct Means<'a> {
     pub(super) folder: &'a dyn Folder,
     pub(super) reach: Reach,
-    pub(super) listing_bytes_max: usize,
-    /// How long the output may get. A listing, and what stands around a slice, may go over it.
+    pub(super) listings: &'a Listings,
+    /// How long the output may get. What stands around a slice may go over it.
     pub(super) output_bytes_max: usize,
 }
 
@@ -70,7 +81,7 @@ impl Answer {
     /// What a command, or a line that is none, is answered.
     pub(super) fn to(command: Result<Command<'_>, Status>) -> Self {
         match command {
-            Ok(Command::GetFileListing) => Self::Listing,
+            Ok(Command::GetFileListing) => Self::Listing(Names::default()),
             Ok(Command::GetMetadata { name }) => Self::Metadata { name: name.as_str().into() },
             Ok(Command::GetSlice { name, offset, size, form }) => {
                 let name = name.as_str().into();
@@ -94,7 +105,7 @@ impl Answer {
     pub(super) fn step(mut self, means: &Means<'_>, out: &mut Vec<u8>) -> Step {
         let result = match &mut self {
             Self::Known(known) => return known.push(out),
-            Self::Listing => list(means, out),
+            Self::Listing(names) => names.fill(means, out),
             Self::Metadata { name } => {
                 let size = means.folder.size_of(name, means.reach);
                 size.map(|size| Reply::Size(size).encode(out)).map(|()| Filled::Whole)
@@ -119,7 +130,7 @@ impl Answer {
                 return Step::Failed(format!("sending {}: {error}", slice.name));
             }
             Self::Slice(Slice { name, .. }) | Self::Metadata { name } => &**name,
-            Self::Listing | Self::Known(_) => "the directory",
+            Self::Listing(_) | Self::Known(_) => "the directory",
         };
         if error.kind() == ErrorKind::NotFound {
             Reply::Status(Status::FileNotFound).encode(out);
@@ -148,14 +159,24 @@ enum Filled {
     Partly,
 }
 
-fn list(means: &Means<'_>, out: &mut Vec<u8>) -> io::Result<Filled> {
-    if means.reach == Reach::Memory {
-        return Err(ErrorKind::WouldBlock.into());
+impl Names {
+    fn fill(&mut self, means: &Means<'_>, out: &mut Vec<u8>) -> io::Result<Filled> {
+        let listing = match self.listing.take() {
+            Some(listing) => listing,
+            None if means.reach == Reach::Memory => return Err(ErrorKind::WouldBlock.into()),
+            None => means.listings.read(means.folder)?,
+        };
+        let rest = &listing.bytes()[self.sent..];
+        let room = means.output_bytes_max.saturating_sub(out.len());
+        let piece = rest.len().min(room).min(LISTING_PIECE_SIZE);
+        out.extend_from_slice(&rest[..piece]);
+        if piece == rest.len() {
+            return Ok(Filled::Whole);
+        }
+        self.sent += piece;
+        self.listing = Some(listing);
+        Ok(Filled::Partly)
     }
-    let names = means.folder.names(means.listing_bytes_max)?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    Reply::Names(&names).encode(out);
-    Ok(Filled::Whole)
 }
 
 impl Slice {
@@ -296,6 +317,9 @@ fn read_some(
     }
 }
 
+/// Bytes of a listing that a connection has in its output at once. What a reader brings waits for its session, so
+/// it is no more than that: the rest is in memory.
+const LISTING_PIECE_SIZE: usize = 64 << 10;
 /// Bytes that are encoded at once, on the stack.
 const BASE64_PIECE_SIZE: usize = 12 << 10;
 /// What stands before and behind a slice's bytes.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::FilesLimits;
 use super::answer::{Answer, Means, Step};
 use super::directory::{Folder, Reach};
+use super::listing::Listings;
 use crate::session::Mailbox;
 use crate::threads::{NoThread, Pool};
 
@@ -15,7 +16,7 @@ use crate::threads::{NoThread, Pool};
 pub(super) struct Readers {
     pool: Pool,
     folder: Arc<dyn Folder>,
-    listing_bytes_max: usize,
+    listings: Listings,
 }
 
 /// An answer that a reader is asked for. Dropped, it is not looked up any more.
@@ -31,7 +32,8 @@ pub(super) struct Fetched {
 impl Readers {
     pub(super) fn new(folder: Arc<dyn Folder>, limits: &FilesLimits) -> Result<Self, NoThread> {
         let pool = Pool::start("reader", limits.readers.max(1))?;
-        Ok(Self { pool, folder, listing_bytes_max: limits.listing_bytes_max })
+        let listings = Listings::new(limits.listing_bytes_max, limits.listing_memory_bytes_max);
+        Ok(Self { pool, folder, listings })
     }
 
     /// Does what memory suffices for, at once, until there are `output_bytes_max` bytes in `out`.
@@ -70,8 +72,8 @@ impl Readers {
     }
 
     fn means(&self, reach: Reach, output_bytes_max: usize) -> Means<'_> {
-        let listing_bytes_max = self.listing_bytes_max;
-        Means { folder: &*self.folder, reach, listing_bytes_max, output_bytes_max }
+        let (folder, listings) = (&*self.folder, &self.listings);
+        Means { folder, reach, listings, output_bytes_max }
     }
 }
 

@@ -14,6 +14,7 @@ mod rig;
 mod vectors;
 
 mod replies;
+mod listings;
 mod names;
 mod slices;
 mod readers;

@@ -36,8 +36,12 @@ pub(crate) fn write(path: &Path, files: &[(&str, &[u8])]) {
 }
 
 pub(crate) fn service(folder: impl Folder + 'static) -> Files {
+    service_with(folder, FilesLimits::default())
+}
+
+pub(crate) fn service_with(folder: impl Folder + 'static, limits: FilesLimits) -> Files {
     note_log_lines();
-    Files::new(Arc::new(folder), FilesLimits::default()).unwrap()
+    Files::new(Arc::new(folder), limits).unwrap()
 }
 
 /// A session, and what its connection would keep.

@@ -89,6 +89,8 @@ const SERVE: &[(&str, &str)] = &[
     ("--readers", "[default: as many as cores, at most 8]"),
     ("--linger-max", "[default: 1ms]"),
     ("--announce-delay", "[default: 0s]"),
+    ("--publish-wait", "[default: 2s]"),
+    ("--ignore-published", "contradict the ledger"),
 ];
 
 const EXPORT: &[(&str, &str)] = &[
@@ -115,7 +117,8 @@ const FILES: &[(&str, &str)] = &[
 const FILE_LIMITS: &[(&str, &str)] = &[
     ("--max-command", "[default: 8MiB]"),
     ("--command-timeout", "[default: 60s]"),
-    ("--max-listing", "[default: 1MiB]"),
+    ("--max-listing", "[default: 2MiB]"),
+    ("--listing-memory", "[default: 32MiB]"),
     ("--file-readers", "[default: 2]"),
 ];
 
