@@ -80,6 +80,10 @@ pub struct Config {
     pub readers: usize,
     /// How long the draw's answers wait after its log line.
     pub announce_delay: Duration,
+    /// The longest time that the draw's answers wait for the published files.
+    pub publish_wait: Duration,
+    /// Whether published results that contradict the ledger are moved aside; else they refuse the start.
+    pub ignore_published: bool,
 }
 
 impl Config {
@@ -115,6 +119,8 @@ impl Config {
             },
             readers: readers(args)?,
             announce_delay: time_flag("announce-delay", &args.announce_delay)?,
+            publish_wait: time_flag("publish-wait", &args.publish_wait)?,
+            ignore_published: args.ignore_published,
             connections,
         };
         config.check(args)?;
@@ -476,6 +482,7 @@ mod tests {
             ("--linger-max", &["x", "1"]),
             ("--readers", &["0", "65"]),
             ("--announce-delay", &["x", "1e9s"]),
+            ("--publish-wait", &["x", "2"]),
             ("--log-level", &["loud", "5"]),
             ("--tls-handshake-timeout", &["0s", "9ms", "5", "x"]),
         ] {
@@ -513,6 +520,12 @@ mod tests {
             assert_eq!(addresses.ipv6_prefix_length, prefix, "{typed}");
             assert!(!addresses.count_loopback);
         }
+    }
+
+    #[test]
+    fn the_default_limits_of_files_are_those_of_the_service() {
+        let typed = config("--files 127.0.0.1:0", &[], None).unwrap().files.unwrap().limits;
+        assert_eq!(format!("{typed:?}"), format!("{:?}", crate::files::FilesLimits::default()));
     }
 
     #[test]

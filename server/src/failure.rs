@@ -10,6 +10,7 @@ use crate::ledger::committer::CommitError;
 use crate::ledger::reader::ReadError;
 use crate::ledger::recovery::OpenError;
 use crate::lottery::draw::DrawError;
+use crate::lottery::published::PublishedError;
 
 /// Why the program failed, by what can be done about it.
 #[derive(Debug, Error)]
@@ -97,6 +98,10 @@ impl From<DrawError> for Failure {
     fn from(error: DrawError) -> Self {
         match error {
             DrawError::Read(error) => error.into(),
+            DrawError::Published(error) => match error {
+                PublishedError::Contradiction(_) => Self::Damaged(error.to_string()),
+                PublishedError::Stuck { .. } => Self::Setup(error.into()),
+            },
         }
     }
 }

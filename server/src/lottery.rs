@@ -10,7 +10,7 @@
 //! owed       what is owed -> bytes, once it may leave
 //! text       the same for connections of the text dialect, which are owed one line
 //! state      lanes and draw, as a pure value     lane   one of them     event   both as records of the ledger
-//! draw       finds the winners, records and announces them     winners, publish
+//! draw       finds the winners, records and announces them     winners, publish, published
 //! ```
 
 mod ask;
@@ -19,6 +19,7 @@ pub mod event;
 mod lane;
 mod owed;
 pub mod publish;
+pub mod published;
 pub mod session;
 pub mod state;
 pub mod text;
@@ -96,6 +97,8 @@ struct Inner {
     state: State,
     /// Set once the draw's record is durable.
     winners: Option<Arc<Winners>>,
+    /// Every published file that an answer names is there, or will not come.
+    files_settled: bool,
     /// Who is told when they are, in the order in which they came. Those who leave are taken out.
     awaiting_draw: BTreeMap<Ticket, Mailbox>,
     next_ticket: u64,
@@ -115,6 +118,7 @@ impl Office {
         let inner = Inner {
             state,
             winners: None,
+            files_settled: false,
             awaiting_draw: BTreeMap::new(),
             next_ticket: 0,
             drawer: Waiter::new(drawer),
@@ -202,11 +206,18 @@ impl Office {
         self.lock().winners.clone()
     }
 
-    /// Has `mailbox` told when the winners are known, until the ticket is given back. `None`: they are.
+    /// Whether an answer may name a published file: the file is there, or publishing has failed.
+    #[must_use]
+    pub fn may_name_files(&self) -> bool {
+        self.lock().files_settled
+    }
+
+    /// Has `mailbox` told when the winners are known, and again when answers may name files if that is later,
+    /// until the ticket is given back. `None`: there is nothing to wait for.
     #[must_use]
     pub fn await_draw(&self, mailbox: &Mailbox) -> Option<Ticket> {
         let mut inner = self.lock();
-        if inner.winners.is_some() {
+        if inner.winners.is_some() && inner.files_settled {
             return None;
         }
         let number = inner.next_ticket;
@@ -252,15 +263,22 @@ impl Office {
         Ok(position)
     }
 
-    /// Lets everybody know the winners, whose record is durable.
-    fn announce(&self, winners: Arc<Winners>) {
+    /// Tells everybody the winners, whose record is durable. Nothing where they were told already.
+    fn announce(&self, winners: &Arc<Winners>) {
         let mut inner = self.lock();
-        inner.winners = Some(winners);
-        let awaiting = std::mem::take(&mut inner.awaiting_draw);
-        drop(inner);
-        for mailbox in awaiting.into_values() {
-            mailbox.news();
+        if inner.winners.is_none() {
+            inner.winners = Some(Arc::clone(winners));
+            wake_awaiting(inner);
         }
+    }
+
+    /// Lets answers name published files: those that are named are there, or will not come.
+    fn settle_files(&self) {
+        let mut inner = self.lock();
+        if std::mem::replace(&mut inner.files_settled, true) || inner.winners.is_none() {
+            return;
+        }
+        wake_awaiting(inner);
     }
 
     fn store(
@@ -324,6 +342,19 @@ impl Office {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         lock_or_die(&self.inner, "the lottery")
+    }
+}
+
+/// Wakes all that wait for the draw. They keep their places while an answer may still have to wait for a file.
+fn wake_awaiting(mut inner: MutexGuard<'_, Inner>) {
+    let woken: Vec<Mailbox> = if inner.files_settled {
+        std::mem::take(&mut inner.awaiting_draw).into_values().collect()
+    } else {
+        inner.awaiting_draw.values().cloned().collect()
+    };
+    drop(inner);
+    for mailbox in woken {
+        mailbox.news();
     }
 }
 

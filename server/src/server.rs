@@ -169,7 +169,7 @@ struct Central {
     ledger: Ledger,
     committer: Committer,
     preparer: Preparer,
-    /// Nothing once the draw is done.
+    /// Nothing once the draw is done and published.
     drawer: Option<Drawer>,
     /// Wakes the drawer.
     alarm: Arc<Alarm>,
@@ -192,16 +192,21 @@ impl Central {
         let settings = DrawSettings {
             published: Some(config.published.clone()),
             published_access: config.published_access,
+            ignore_published: config.ignore_published,
+            publish_wait: config.publish_wait,
             announce_delay: config.announce_delay,
             readers: config.readers,
             ..DrawSettings::default()
         };
         let mut drawer = Drawer::new(Arc::clone(&office), disk, settings);
-        let drawn = match &replayed.digests {
-            Some(digests) => drawer.resume(digests).map(|()| true)?,
-            None => draw == Draw::Drawing && draw_now(&mut drawer, &mut committer, life)?,
-        };
-        let drawer = (!drawn).then_some(drawer);
+        let recorded = replayed.digests.as_deref();
+        drawer.examine_published(draw, recorded)?;
+        match recorded {
+            Some(digests) => drawer.resume(digests)?,
+            None if draw == Draw::Drawing => draw_now(&mut drawer, &mut committer, life)?,
+            None => {}
+        }
+        let drawer = (!drawer.is_done()).then_some(drawer);
         Ok(Self { office, ledger, committer, preparer, drawer, alarm })
     }
 
@@ -265,29 +270,30 @@ impl Listening {
     }
 }
 
-/// Does the draw with a committer that no thread runs yet. False where the disk has no room for it,
-/// and where `life` was asked to stop before the winners were found.
+/// Does the draw with a committer that no thread runs yet, up to the announcement; publishing may go on beside
+/// serving. Nothing is announced where the disk has no room for the record, and where `life` was asked to stop.
 fn draw_now(
     drawer: &mut Drawer,
     committer: &mut Committer,
     life: &Lifecycle,
-) -> Result<bool, Failure> {
+) -> Result<(), Failure> {
     // Not the one of the drawer's thread: while clients are served, a draw outlives the signal.
     let alarm = Arc::new(Alarm::default());
     let stopped = Arc::clone(&alarm);
     life.on_stop(move || stopped.stop());
-    loop {
+    while !drawer.is_announced() {
         match drawer.step(&alarm)? {
             DrawStep::Waiting => {
                 // With nothing queued it is not its record that it waits for: the search was stopped.
                 if committer.step()? == Step::Idle {
-                    return Ok(false);
+                    return Ok(());
                 }
             }
-            DrawStep::NoRoom => return Ok(false),
-            DrawStep::Done => return Ok(true),
+            DrawStep::Publishing if !life.is_stopping() => {}
+            DrawStep::NoRoom | DrawStep::Publishing | DrawStep::Done => return Ok(()),
         }
     }
+    Ok(())
 }
 
 /// Opens the ledger; its records are added up, and must be of the draw that `config` names.

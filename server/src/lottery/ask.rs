@@ -284,7 +284,8 @@ impl Asker {
         match lane {
             // Decided now: what this client sends behind it must not change the answer.
             None if self.office.draw() == Draw::Open => return Owed::at_once(What::Busy),
-            None => {}
+            // The answer may have to wait for a published file that it names.
+            None => self.await_draw(),
             Some(lane) if lane.agency != agency => {
                 return self.refuse(other_agency(), self.form());
             }
@@ -293,8 +294,8 @@ impl Asker {
         Owed::at_once(What::Winners { agency, form: self.form() })
     }
 
-    /// Sees to it that there is news when the winners are known.
-    fn await_draw(&mut self) {
+    /// Ensures that there is news when the winners are known, and when answers may name files.
+    pub(super) fn await_draw(&mut self) {
         if self.ticket.is_none() {
             self.ticket = self.office.await_draw(self.waiter.mailbox());
         }

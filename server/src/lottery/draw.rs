@@ -1,8 +1,10 @@
-//! Does the draw, once, when its time has come. A value with a [`Drawer::step`]; its thread is a
-//! loop around it, so that a test can drive it.
+//! Does the draw, once, when its time has come: finds the winners, records them, publishes and announces
+//! them. A value with a [`Drawer::step`]; its thread is a loop around it, so that a test can drive it.
 
 use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bolillero_fs::Access;
@@ -11,7 +13,9 @@ use thiserror::Error;
 
 use super::Office;
 use super::event::draw_body;
-use super::publish::publish;
+use super::publish::{PublishStep, Publisher, is_finished};
+use super::published::{Published, PublishedDraw, PublishedError};
+use super::state::Draw;
 use super::winners::{Digest, WINNERS_LENGTH_MAX, Winners, find_winners};
 use crate::ledger::Position;
 use crate::ledger::disk::Disk;
@@ -27,6 +31,9 @@ pub enum DrawError {
     /// The ledger could not be read.
     #[error("looking for the winners: {0}")]
     Read(#[from] ReadError),
+    /// What is published contradicts the ledger.
+    #[error(transparent)]
+    Published(#[from] PublishedError),
 }
 
 /// What a step did.
@@ -36,7 +43,10 @@ pub enum DrawStep {
     Waiting,
     /// The draw's record has no room at present.
     NoRoom,
-    /// The winners are known to everybody.
+    /// The draw is recorded and its results are being published. The winners are announced once the files are
+    /// there, or after [`DrawSettings::publish_wait`].
+    Publishing,
+    /// The winners are announced, and published unless that failed.
     Done,
 }
 
@@ -47,6 +57,10 @@ pub struct DrawSettings {
     pub published: Option<PathBuf>,
     /// Who on this machine may read what is published.
     pub published_access: Access,
+    /// Whether published results that contradict the ledger are moved aside; else they refuse the start.
+    pub ignore_published: bool,
+    /// The longest time that the announcement waits for the published files.
+    pub publish_wait: Duration,
     /// How long the answers wait after the log line, for tools that merge the logs of several machines.
     pub announce_delay: Duration,
     /// The longest list of an agency's winners that is kept in memory and sent, in bytes.
@@ -57,12 +71,13 @@ pub struct DrawSettings {
 
 impl Default for DrawSettings {
     fn default() -> Self {
-        let winners_length_max = WINNERS_LENGTH_MAX;
         Self {
             published: None,
             published_access: Access::Owner,
+            ignore_published: false,
+            publish_wait: Duration::ZERO,
             announce_delay: Duration::ZERO,
-            winners_length_max,
+            winners_length_max: WINNERS_LENGTH_MAX,
             readers: 1,
         }
     }
@@ -73,6 +88,8 @@ pub struct Drawer {
     office: Arc<Office>,
     disk: Arc<dyn Disk>,
     settings: DrawSettings,
+    /// Results of this draw that were published before it was recorded: the winners must be the same.
+    earlier: Option<PublishedDraw>,
     stage: Stage,
 }
 
@@ -84,30 +101,67 @@ enum Stage {
     Found(Arc<Winners>),
     /// Their record is queued.
     Recorded(Arc<Winners>, Position),
+    /// It is durable. Files are written, and everybody is told once they are there.
+    Publishing(Box<Publisher>, Announcement),
     /// Everybody knows them.
-    Announced,
+    Done,
 }
 
 impl Drawer {
     /// A drawer for an office whose ledger lies on `disk`.
     #[must_use]
     pub fn new(office: Arc<Office>, disk: Arc<dyn Disk>, settings: DrawSettings) -> Self {
-        Self { office, disk, settings, stage: Stage::Waiting }
+        Self { office, disk, settings, earlier: None, stage: Stage::Waiting }
     }
 
-    /// Finds again the winners of a draw that was done in an earlier life, and holds them against
-    /// what was recorded then.
+    /// Compares what is published with a ledger whose draw is at `draw`, at a start. Results of other draws are
+    /// moved aside. `recorded` is the ledger's record of a draw that is done.
+    ///
+    /// # Errors
+    /// [`DrawError::Published`]: nothing may be drawn or served.
+    pub fn examine_published(
+        &mut self,
+        draw: Draw,
+        recorded: Option<&[Digest]>,
+    ) -> Result<(), DrawError> {
+        if let Some(published) = self.published() {
+            self.earlier = published.examine(&self.office.terms(), draw, recorded)?;
+        }
+        Ok(())
+    }
+
+    /// Finds again the winners of a draw that was done in an earlier life, and compares them with
+    /// what was recorded then. Announces them. Where the earlier life did not finish publishing, the announcement
+    /// waits for the files as that of a new draw does; else they are checked by later steps.
     ///
     /// # Errors
     /// [`DrawError`]
     pub fn resume(&mut self, recorded: &[Digest]) -> Result<(), DrawError> {
         let winners = self.find_winners(&|| true)?.expect("nobody stopped the search");
         winners.hold_against(recorded)?;
-        self.announce(&Arc::new(winners));
+        let was_published = self.settings.published.as_deref().is_some_and(is_finished);
+        let wait = if was_published { Duration::ZERO } else { self.settings.publish_wait };
+        self.begin_publishing(Arc::new(winners), wait);
+        while !self.is_announced() {
+            self.publish(&Alarm::default());
+        }
         Ok(())
     }
 
-    /// Does what can be done now. Once `alarm` is stopped, a search for winners ends early.
+    /// Whether everybody knows the winners.
+    #[must_use]
+    pub fn is_announced(&self) -> bool {
+        self.office.winners().is_some()
+    }
+
+    /// Whether there is nothing left to do.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
+    /// Does what can be done now; of publishing, one file. Once `alarm` is stopped, a search for winners ends
+    /// early.
     ///
     /// # Errors
     /// [`DrawError`]: the draw is not done, and the ledger cannot be trusted.
@@ -116,7 +170,10 @@ impl Drawer {
             match &self.stage {
                 Stage::Waiting if !self.office.draw_is_due() => return Ok(DrawStep::Waiting),
                 Stage::Waiting => match self.find_winners(&|| !alarm.is_stopped())? {
-                    Some(winners) => self.stage = Stage::Found(Arc::new(winners)),
+                    Some(winners) => {
+                        self.compare_with_earlier(&winners)?;
+                        self.stage = Stage::Found(Arc::new(winners));
+                    }
                     None => return Ok(DrawStep::Waiting),
                 },
                 Stage::Found(winners) => {
@@ -134,14 +191,19 @@ impl Drawer {
                 Stage::Recorded(winners, _) => {
                     let winners = Arc::clone(winners);
                     alarm.pause(self.settings.announce_delay);
-                    self.announce(&winners);
+                    self.begin_publishing(winners, self.settings.publish_wait);
                 }
-                Stage::Announced => return Ok(DrawStep::Done),
+                Stage::Publishing(..) => {
+                    self.publish(alarm);
+                    return Ok(DrawStep::Publishing);
+                }
+                Stage::Done => return Ok(DrawStep::Done),
             }
         }
     }
 
-    /// Steps until the draw is done or `alarm` is stopped. For a thread.
+    /// Steps until all is done or `alarm` is stopped. For a thread. Publishing that takes long is then left to the
+    /// next start.
     ///
     /// # Errors
     /// [`DrawError`]
@@ -151,10 +213,34 @@ impl Drawer {
                 DrawStep::Done => return Ok(()),
                 DrawStep::Waiting => alarm.wait(),
                 DrawStep::NoRoom => self.office.ledger().wait_for_room(ROOM_RETRY),
+                DrawStep::Publishing => {}
             }
             if alarm.is_stopped() {
-                return Ok(());
+                match &self.stage {
+                    Stage::Publishing(publisher, _) if publisher.ends_soon() => {}
+                    Stage::Publishing(..) => {
+                        log::info!(
+                            "action: publish | result: in_progress | hint: finished at the next start"
+                        );
+                        return Ok(());
+                    }
+                    _ => return Ok(()),
+                }
             }
+        }
+    }
+
+    fn published(&self) -> Option<Published<'_>> {
+        let directory = self.settings.published.as_deref()?;
+        Some(Published { directory, ignored: self.settings.ignore_published })
+    }
+
+    fn compare_with_earlier(&self, winners: &Winners) -> Result<(), PublishedError> {
+        match (self.published(), &self.earlier) {
+            (Some(published), Some(earlier)) => {
+                published.compare(earlier, &self.office.terms(), &winners.digests())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -166,14 +252,42 @@ impl Drawer {
         Ok(find_winners(&*self.disk, &self.office.terms(), winners_length_max, readers, goes_on)?)
     }
 
-    /// Tells everybody, then publishes: nobody waits for files.
-    fn announce(&mut self, winners: &Arc<Winners>) {
-        self.office.announce(Arc::clone(winners));
-        self.stage = Stage::Announced;
-        let Some(directory) = &self.settings.published else { return };
-        let terms = self.office.terms();
-        match publish(directory, self.settings.published_access, &terms, winners, &*self.disk) {
-            Ok(()) => log::info!("action: publish | result: success"),
+    /// Begins to write the files, and announces the winners after `wait` at the latest.
+    fn begin_publishing(&mut self, winners: Arc<Winners>, wait: Duration) {
+        let Some(directory) = self.settings.published.clone() else {
+            self.office.settle_files();
+            self.office.announce(&winners);
+            self.stage = Stage::Done;
+            return;
+        };
+        let (terms, disk) = (self.office.terms(), Arc::clone(&self.disk));
+        let access = self.settings.published_access;
+        let publisher = Publisher::new(directory, access, terms, Arc::clone(&winners), disk);
+        if publisher.has_named() {
+            self.office.settle_files();
+        }
+        let announcement = Announcement::begin(Arc::clone(&self.office), winners, wait);
+        self.stage = Stage::Publishing(Box::new(publisher), announcement);
+    }
+
+    /// Publishes one more file. Whether that works or not, everybody is told the winners in the end.
+    fn publish(&mut self, alarm: &Alarm) {
+        let office = &self.office;
+        let Stage::Publishing(publisher, announcement) = &mut self.stage else { return };
+        let was_announced = office.winners().is_some();
+        // A list that is read from the ledger does not hold up a start that may serve by now.
+        let goes_on = || !alarm.is_stopped() && (was_announced || office.winners().is_none());
+        let published = publisher.step(&goes_on);
+        let ended = !matches!(published, Ok(PublishStep::Progress));
+        if ended || publisher.has_named() {
+            office.settle_files();
+        }
+        if ended || publisher.is_written() {
+            announcement.announce();
+        }
+        match published {
+            Ok(PublishStep::Progress) => return,
+            Ok(PublishStep::Done) => log::info!("action: publish | result: success"),
             Err(error) => {
                 let error = log_line::value(&format!("{error:#}"));
                 log::error!(
@@ -181,6 +295,63 @@ impl Drawer {
                 );
             }
         }
+        self.stage = Stage::Done;
+    }
+}
+
+/// Announces the winners when it is told to, and by itself once its time is over: a file system that does not
+/// answer holds the thread that writes, and not the winners.
+struct Announcement {
+    office: Arc<Office>,
+    winners: Arc<Winners>,
+    /// Nothing once they are announced.
+    latest: Option<Latest>,
+}
+
+/// The thread that announces them at the latest; it ends when the sender is dropped.
+struct Latest(Sender<()>, JoinHandle<()>);
+
+impl Announcement {
+    fn begin(office: Arc<Office>, winners: Arc<Winners>, wait: Duration) -> Self {
+        let mut begun = Self { office, winners, latest: None };
+        let latest = (!wait.is_zero()).then(|| begun.announce_after(wait)).flatten();
+        match latest {
+            Some(latest) => begun.latest = Some(latest),
+            None => begun.announce(),
+        }
+        begun
+    }
+
+    /// None where there is no thread to be had.
+    fn announce_after(&self, wait: Duration) -> Option<Latest> {
+        let (office, winners) = (Arc::clone(&self.office), Arc::clone(&self.winners));
+        let (sender, ends) = mpsc::channel();
+        let announce = move || {
+            if ends.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                office.announce(&winners);
+            }
+        };
+        let thread = thread::Builder::new().name("announcement".to_owned()).spawn(announce);
+        Some(Latest(sender, thread.ok()?))
+    }
+
+    fn announce(&mut self) {
+        self.office.announce(&self.winners);
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(Latest(sender, thread)) = self.latest.take() {
+            drop(sender);
+            // A panic under the lottery's lock has ended the process by now.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

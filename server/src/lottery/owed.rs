@@ -79,7 +79,15 @@ impl Owed {
             What::Busy => Reply::Busy.encode(out),
             What::Refusal(refused, form) => form.refuse(refused, out),
             What::Winners { agency, form } => match (office.winners(), form) {
-                (Some(winners), _) => push_winners(*agency, winners.of(*agency), *form, out),
+                (Some(winners), form) => {
+                    let winners = winners.of(*agency);
+                    let is_long = winners.is_none_or(|winners| winners.documents.is_none());
+                    // The file that the refusal names may not be there yet.
+                    if is_long && !office.may_name_files() {
+                        return false;
+                    }
+                    push_winners(*agency, winners, *form, out);
+                }
                 (None, Form::Base) => Reply::Busy.encode(out),
                 (None, Form::Session { .. }) => return false,
             },

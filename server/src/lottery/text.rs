@@ -96,7 +96,7 @@ impl Session for TextSession {
             }
         }
         match &self.last {
-            Some(last) if last.pay(self.intake.asker.office(), out) => Flow::Close,
+            Some(last) if last.pay(&self.intake.asker, out) => Flow::Close,
             Some(_) => Flow::Continue,
             None if self.holds_bytes => Flow::Hold,
             None if self.ended || self.stopping => Flow::Close,
@@ -223,7 +223,7 @@ impl Intake {
         Last { rests_on: answer.rests_on, what }
     }
 
-    fn ask_winners(&self, agency: u32) -> Last {
+    fn ask_winners(&mut self, agency: u32) -> Last {
         let office = self.asker.office();
         let checked = office.terms().check_agency(agency);
         if let Err(refused) = checked.and_then(|()| self.asker.check_claim(agency)) {
@@ -232,7 +232,10 @@ impl Intake {
         let Some(winners) = office.winners() else { return Last::at_once(What::Nothing) };
         match winners.of(agency).and_then(|winners| winners.documents.clone()) {
             Some(documents) => Last::at_once(What::Winners(documents)),
-            None => self.refuse(&too_many_winners(agency)),
+            None => {
+                self.asker.await_draw();
+                Last::at_once(What::TooMany(agency))
+            }
         }
     }
 
@@ -266,6 +269,8 @@ enum What {
     },
     /// The documents of the winners, each followed by `#`.
     Winners(Arc<[u8]>),
+    /// An error that waits for the published file with this agency's winners; the log names it.
+    TooMany(u32),
     Error,
 }
 
@@ -275,7 +280,8 @@ impl Last {
     }
 
     /// Appends the line if the end may come now; says whether it may.
-    fn pay(&self, office: &Office, out: &mut Vec<u8>) -> bool {
+    fn pay(&self, asker: &Asker, out: &mut Vec<u8>) -> bool {
+        let office = asker.office();
         if self.rests_on > office.ledger().durable() {
             return false;
         }
@@ -284,6 +290,11 @@ impl Last {
             What::Stored { ack: Ack::AfterDraw, .. } if office.winners().is_none() => return false,
             What::Stored { bets, .. } => Reply::Stored(*bets).encode(out),
             What::Winners(documents) => Reply::Winners(documents).encode(out),
+            What::TooMany(_) if !office.may_name_files() => return false,
+            What::TooMany(agency) => {
+                asker.log_refused(&too_many_winners(*agency));
+                Reply::Error.encode(out);
+            }
             What::Error => Reply::Error.encode(out),
         }
         true

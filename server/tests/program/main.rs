@@ -33,6 +33,7 @@ mod load;
 mod main_job;
 mod options;
 mod permissions;
+mod publishing;
 mod repairing;
 mod room;
 mod shutdown;

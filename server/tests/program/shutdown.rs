@@ -34,9 +34,9 @@ for_every_driver! {
     a_batch_cut_by_the_end_is_stored_once_when_it_is_sent_again
 }
 
-const DRAWN: &str = "action: sorteo | result: success";
+pub(crate) const DRAWN: &str = "action: sorteo | result: success";
 /// The winner of agency 1, told.
-const WINNER: &str = "30000001#";
+pub(crate) const WINNER: &str = "30000001#";
 
 /// Two agencies of which one has a winner and waits for it in a session, the other has just said 5
 /// and 6 behind it. The draw is on disk and is not told before `announce_delay` is over.
@@ -247,7 +247,7 @@ fn a_life_drains_as_long_as_a_draw_is_owed_and_is_stopped_once_it_is_abandoned()
 #[test]
 fn a_signal_ends_a_start_that_has_a_draw_to_do() {
     let directory = tempdir().unwrap();
-    write_ledger_of_a_due_draw(directory.path());
+    write_ledger_of_a_due_draw(directory.path(), 2);
     let options = ["--agencies", "2", "--announce-delay", "1h"];
     let mut process = Process::start(serve(directory.path(), &options));
     process.wait_for(DRAWN);
@@ -261,7 +261,7 @@ fn a_signal_ends_a_start_that_has_a_draw_to_do() {
 #[test]
 fn a_search_that_is_stopped_at_the_start_is_done_at_the_next_one() {
     let directory = tempdir().unwrap();
-    write_ledger_of_a_due_draw(directory.path());
+    write_ledger_of_a_due_draw(directory.path(), 2);
     let config = config(directory.path(), &["--agencies", "2"]);
     let life = Lifecycle::new();
     life.stop();
@@ -273,24 +273,22 @@ fn a_search_that_is_stopped_at_the_start_is_done_at_the_next_one() {
     assert_drawn_before(directory.path(), "pool");
 }
 
-/// A ledger as a server leaves it that dies when the last agency has finished.
-fn write_ledger_of_a_due_draw(data_dir: &Path) {
+/// A ledger as a server leaves it that dies when the last agency has finished. Only agency 1 has a bet, which wins.
+pub(crate) fn write_ledger_of_a_due_draw(data_dir: &Path, agencies: u32) {
     let draw = DrawId(*b"the draw");
     let winning_number = Number::new(WINNING_NUMBER).unwrap();
-    let terms = Terms { agencies: 2, winning_number, draw };
+    let terms = Terms { agencies, winning_number, draw };
     let winner = format!("1#@0#1#Ana#Paz#{WINNER}1990-01-01#{WINNING_NUMBER}#");
     let body = winner.as_bytes();
     let batch = Record { kind: Kind::Batch, agency: 1, epoch: 0, seq: 1, n: 1, body };
     let finish = Record { kind: Kind::Finish, n: 0, body: b"", ..batch };
     let mut group = Vec::new();
     begin_group(&mut group);
-    for record in [
-        open_record(&terms, &open_body(&terms)),
-        batch,
-        finish,
-        Record { agency: 2, seq: 0, ..finish },
-    ] {
+    for record in [open_record(&terms, &open_body(&terms)), batch, finish] {
         record.encode(&mut group);
+    }
+    for agency in 2..=agencies {
+        Record { agency, seq: 0, ..finish }.encode(&mut group);
     }
     seal_group(&mut group, 1);
     let header = SegmentHeader { segment: 1, first_group: 1, draw }.encode();

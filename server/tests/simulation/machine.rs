@@ -167,7 +167,7 @@ impl Running {
             for _ in 0..DRAW_STEPS_MAX {
                 match self.draw(0)? {
                     DrawStep::Waiting => self.committer.step()?,
-                    DrawStep::NoRoom | DrawStep::Done => return Ok(()),
+                    DrawStep::NoRoom | DrawStep::Publishing | DrawStep::Done => return Ok(()),
                 };
             }
             panic!("the draw of a start waits for what does not come");
@@ -229,7 +229,7 @@ impl Running {
         self.was_asked();
         let step = self.drawer.as_mut().expect("there is a draw to be done").step(&self.alarm)?;
         match step {
-            DrawStep::Waiting => {}
+            DrawStep::Waiting | DrawStep::Publishing => {}
             DrawStep::NoRoom => self.draw_retry = Some(now + ROOM_RETRY),
             DrawStep::Done => self.drawer = None,
         }

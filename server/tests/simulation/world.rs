@@ -4,7 +4,6 @@
 
 use bolillero_server::failure::Failure;
 use bolillero_server::ledger::committer::Step;
-use bolillero_server::lottery::draw::DrawStep;
 
 use crate::agency::{Agency, Verdict};
 use crate::chance::Chance;
@@ -345,9 +344,8 @@ impl World {
         let now = self.events.now;
         let step = self.machine.running().draw(now);
         self.events.note(format_args!("drawer: {step:?}"));
-        match step {
-            Ok(DrawStep::Waiting | DrawStep::NoRoom | DrawStep::Done) => {}
-            Err(failure) => self.died(&failure),
+        if let Err(failure) = step {
+            self.died(&failure);
         }
     }
 

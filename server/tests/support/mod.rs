@@ -156,10 +156,12 @@ impl Central {
         let bell = Arc::new(DrawerBell { alarm: Arc::clone(&alarm), rung: AtomicUsize::new(0) });
         let office = Arc::new(Office::new(state, ledger, Mailbox::new(bell.clone())));
         let mut drawer = Drawer::new(Arc::clone(&office), shared, setup.draw.clone());
-        match &replayed.digests {
+        let recorded = replayed.digests.as_deref();
+        drawer.examine_published(draw, recorded).unwrap();
+        match recorded {
             Some(digests) => drawer.resume(digests).unwrap(),
             None if draw == Draw::Drawing => {
-                while drawer.step(&alarm).unwrap() == DrawStep::Waiting {
+                while !drawer.is_announced() && drawer.step(&alarm).unwrap() != DrawStep::NoRoom {
                     committer.step().unwrap();
                 }
             }
@@ -247,6 +249,17 @@ impl Central {
         self.drawer.step(&self.alarm).unwrap()
     }
 
+    /// Steps until the results of a draw that is done are published.
+    pub(crate) fn publish(&mut self) {
+        while self.draw() == DrawStep::Publishing {}
+    }
+
+    /// Has the drawer's loop run on this thread after it was asked to end.
+    pub(crate) fn run_stopped_drawer(&mut self) {
+        self.alarm.stop();
+        self.drawer.run(&self.alarm).unwrap();
+    }
+
     /// Has the drawer's loop run beside committer and preparer until it ends by itself.
     pub(crate) fn run_drawer(&mut self) {
         let (drawer, alarm) = (&mut self.drawer, &self.alarm);
@@ -274,7 +287,7 @@ impl Central {
     pub(crate) fn settle(&mut self) {
         loop {
             self.prepare();
-            let _ = self.draw();
+            self.publish();
             if self.commit() == Step::Idle {
                 return;
             }
