@@ -360,7 +360,9 @@ fn read_winners(path: &Path, digest: &Digest) -> Option<[u8; 32]> {
     let read = || {
         let mut file = fs::File::open(path)?;
         let (mut sum, mut documents) = (Sha256::new(), Documents::default());
-        let mut buffer = vec![0; READ_SIZE];
+        // Most files are far shorter than what is read at once.
+        let size = usize::try_from(file.metadata()?.len()).unwrap_or(READ_SIZE_MAX);
+        let mut buffer = vec![0; size.clamp(1, READ_SIZE_MAX)];
         loop {
             let bytes = match file.read(&mut buffer)? {
                 0 => break,
@@ -476,5 +478,5 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Bytes of a file that are read at once.
-const READ_SIZE: usize = 64 << 10;
+/// The most bytes of a file that are read at once.
+const READ_SIZE_MAX: usize = 64 << 10;
