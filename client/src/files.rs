@@ -34,7 +34,8 @@ use crate::progress;
 
 /// The file in which a server tells the checksums of the others.
 pub const SUMS: &str = "SHA256SUMS";
-/// The longest file of checksums that is read, in bytes. That of a draw with 65,535 agencies has 6 MB.
+/// The longest file of checksums that is read, in bytes. That of a draw with 65,535 agencies has 6
+/// MB.
 pub const SUMS_SIZE_MAX: u64 = 8 << 20;
 /// How often a file that changes on the server is begun anew.
 pub const RESTARTS_MAX: usize = 3;

@@ -128,11 +128,11 @@ pub struct ServeArgs {
     /// Between the log line of the draw and the first answer, for tools that merge logs
     #[arg(long, value_name = "TIME", default_value = "0s")]
     pub announce_delay: String,
-    /// The longest time that the winners are held back until the files with them are written; 0s: not at all
+    /// Longest wait of the winners' announcement for the files with the results; 0s: none
     #[arg(long, value_name = "TIME", default_value = "2s")]
     pub publish_wait: String,
-    /// Start although the published results contradict the ledger, for example one that was restored from an
-    /// older copy; they are moved into a directory `superseded-DRAW-N` beside them
+    /// Start although the published results contradict the ledger, for example after it was restored
+    /// from an older copy; the results are moved into a directory superseded-DRAW-N beside them
     #[arg(long)]
     pub ignore_published: bool,
     /// What the file service keeps to.
@@ -238,8 +238,8 @@ pub struct FileLimitArgs {
     /// The longest listing, at most 64MiB; a directory with more to list is answered with an error
     #[arg(long, value_name = "SIZE", default_value = "2MiB")]
     pub max_listing: String,
-    /// Memory of all listings that are being sent, equal ones counted once; above it one more is answered with an
-    /// error
+    /// Memory of all listings that are being sent, equal ones counted once; above it one more is
+    /// answered with an error
     #[arg(long, value_name = "SIZE", default_value = "32MiB")]
     pub listing_memory: String,
     /// Threads that wait for the disk where files are not in memory

@@ -39,11 +39,11 @@ pub struct FilesLimits {
     pub idle_time_max: Duration,
     /// Threads that wait for the disk, for all connections together. At least 1.
     pub readers: usize,
-    /// The longest listing, in bytes; a directory with more to list is answered 199. By default that of a draw with
-    /// 65,535 agencies fits.
+    /// The longest listing, in bytes; a directory with more to list is answered 199. By default
+    /// that of a draw with 65,535 agencies fits.
     pub listing_bytes_max: usize,
-    /// Memory of all listings that are being sent; above it one more is answered 199. Equal ones are kept once, and
-    /// one alone may exceed it.
+    /// Memory of all listings that are being sent; above it one more is answered 199. Equal ones
+    /// are kept once, and one alone may exceed it.
     pub listing_memory_bytes_max: usize,
 }
 

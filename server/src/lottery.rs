@@ -10,9 +10,10 @@
 //! owed       what is owed -> bytes, once it may leave
 //! text       the same for connections of the text dialect, which are owed one line
 //! state      lanes and draw, as a pure value     lane   one of them     event   both as records of the ledger
-//! draw       finds the winners, records and announces them     winners, publish, published
+//! draw       finds the winners, records and announces them     winners, publish, published, announcement
 //! ```
 
+mod announcement;
 mod ask;
 pub mod draw;
 pub mod event;
@@ -212,8 +213,8 @@ impl Office {
         self.lock().files_settled
     }
 
-    /// Has `mailbox` told when the winners are known, and again when answers may name files if that is later,
-    /// until the ticket is given back. `None`: there is nothing to wait for.
+    /// Has `mailbox` told when the winners are known, and again when answers may name files if that
+    /// is later, until the ticket is given back. `None`: there is nothing to wait for.
     #[must_use]
     pub fn await_draw(&self, mailbox: &Mailbox) -> Option<Ticket> {
         let mut inner = self.lock();
@@ -345,7 +346,8 @@ impl Office {
     }
 }
 
-/// Wakes all that wait for the draw. They keep their places while an answer may still have to wait for a file.
+/// Wakes all that wait for the draw. They keep their places while an answer may still have to wait
+/// for a file.
 fn wake_awaiting(mut inner: MutexGuard<'_, Inner>) {
     let woken: Vec<Mailbox> = if inner.files_settled {
         std::mem::take(&mut inner.awaiting_draw).into_values().collect()

@@ -270,8 +270,9 @@ impl Listening {
     }
 }
 
-/// Does the draw with a committer that no thread runs yet, up to the announcement; publishing may go on beside
-/// serving. Nothing is announced where the disk has no room for the record, and where `life` was asked to stop.
+/// Does the draw with a committer that no thread runs yet, up to the announcement; publishing may
+/// go on beside serving. Nothing is announced where the disk has no room for the record, and where
+/// `life` was asked to stop.
 fn draw_now(
     drawer: &mut Drawer,
     committer: &mut Committer,

@@ -222,8 +222,8 @@ fn is_done(code: u16) -> bool {
     Status::of_code(code) == Some(Status::Ok)
 }
 
-/// The memory that a listing may take. One of 2 MiB, as long as ours are by default, takes less; that of a draw with
-/// 65,535 agencies takes 4 MB.
+/// The memory that a listing may take. One of 2 MiB, as long as ours are by default, takes less;
+/// that of a draw with 65,535 agencies takes 4 MB.
 const LISTING_BYTES_MAX: usize = 16 << 20;
 /// What a name takes beside its characters.
 const NAME_COST: usize = 32;

@@ -317,8 +317,8 @@ fn read_some(
     }
 }
 
-/// Bytes of a listing that a connection has in its output at once. What a reader brings waits for its session, so
-/// it is no more than that: the rest is in memory.
+/// Bytes of a listing that a connection has in its output at once. What a reader brings waits for
+/// its session, so it is no more than that: the rest is in memory.
 const LISTING_PIECE_SIZE: usize = 64 << 10;
 /// Bytes that are encoded at once, on the stack.
 const BASE64_PIECE_SIZE: usize = 12 << 10;

@@ -1,5 +1,6 @@
-//! The replies to `get_file_listing`. They are long where a draw has many agencies, so equal ones are one in
-//! memory, whatever number of connections they are sent to, and all together have a limit. Knows no session.
+//! The replies to `get_file_listing`. They are long where a draw has many agencies, so equal ones
+//! are one in memory, whatever number of connections they are sent to, and all together have a
+//! limit. Knows no session.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +27,8 @@ pub(super) struct Listing {
 }
 
 impl Listings {
-    /// Listings of up to `bytes_max` bytes of names, and of `memory_bytes_max` in all; one alone may exceed that.
+    /// Listings of up to `bytes_max` bytes of names, and of `memory_bytes_max` in all; one alone
+    /// may exceed that.
     pub(super) fn new(bytes_max: usize, memory_bytes_max: usize) -> Self {
         let memory_bytes = Arc::new(AtomicUsize::new(0));
         Self { bytes_max, memory_bytes_max, memory_bytes, last: Mutex::new(Weak::new()) }

@@ -1,10 +1,9 @@
-//! Does the draw, once, when its time has come: finds the winners, records them, publishes and announces
-//! them. A value with a [`Drawer::step`]; its thread is a loop around it, so that a test can drive it.
+//! Does the draw, once, when its time has come: finds the winners, records them, publishes and
+//! announces them. A value with a [`Drawer::step`]; its thread is a loop around it, so that a test
+//! can drive it.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bolillero_fs::Access;
@@ -12,6 +11,7 @@ use bolillero_protocol::log_line;
 use thiserror::Error;
 
 use super::Office;
+use super::announcement::Announcement;
 use super::event::draw_body;
 use super::publish::{PublishStep, Publisher, is_finished};
 use super::published::{Published, PublishedDraw, PublishedError};
@@ -43,8 +43,8 @@ pub enum DrawStep {
     Waiting,
     /// The draw's record has no room at present.
     NoRoom,
-    /// The draw is recorded and its results are being published. The winners are announced once the files are
-    /// there, or after [`DrawSettings::publish_wait`].
+    /// The draw is recorded and its results are being published. The winners are announced once the
+    /// files are there, or after [`DrawSettings::publish_wait`].
     Publishing,
     /// The winners are announced, and published unless that failed.
     Done,
@@ -57,7 +57,8 @@ pub struct DrawSettings {
     pub published: Option<PathBuf>,
     /// Who on this machine may read what is published.
     pub published_access: Access,
-    /// Whether published results that contradict the ledger are moved aside; else they refuse the start.
+    /// Whether published results that contradict the ledger are moved aside; else they refuse the
+    /// start.
     pub ignore_published: bool,
     /// The longest time that the announcement waits for the published files.
     pub publish_wait: Duration,
@@ -88,7 +89,8 @@ pub struct Drawer {
     office: Arc<Office>,
     disk: Arc<dyn Disk>,
     settings: DrawSettings,
-    /// Results of this draw that were published before it was recorded: the winners must be the same.
+    /// Results of this draw that were published before it was recorded: the winners must be the
+    /// same.
     earlier: Option<PublishedDraw>,
     stage: Stage,
 }
@@ -114,8 +116,8 @@ impl Drawer {
         Self { office, disk, settings, earlier: None, stage: Stage::Waiting }
     }
 
-    /// Compares what is published with a ledger whose draw is at `draw`, at a start. Results of other draws are
-    /// moved aside. `recorded` is the ledger's record of a draw that is done.
+    /// Compares what is published with a ledger whose draw is at `draw`, at a start. Results of
+    /// other draws are moved aside. `recorded` is the ledger's record of a draw that is done.
     ///
     /// # Errors
     /// [`DrawError::Published`]: nothing may be drawn or served.
@@ -131,8 +133,9 @@ impl Drawer {
     }
 
     /// Finds again the winners of a draw that was done in an earlier life, and compares them with
-    /// what was recorded then. Announces them. Where the earlier life did not finish publishing, the announcement
-    /// waits for the files as that of a new draw does; else they are checked by later steps.
+    /// what was recorded then. Announces them. Where the earlier life did not finish publishing,
+    /// the announcement waits for the files as that of a new draw does; else they are checked by
+    /// later steps.
     ///
     /// # Errors
     /// [`DrawError`]
@@ -160,8 +163,8 @@ impl Drawer {
         matches!(self.stage, Stage::Done)
     }
 
-    /// Does what can be done now; of publishing, one file. Once `alarm` is stopped, a search for winners ends
-    /// early.
+    /// Does what can be done now; of publishing, one file. Once `alarm` is stopped, a search for
+    /// winners ends early.
     ///
     /// # Errors
     /// [`DrawError`]: the draw is not done, and the ledger cannot be trusted.
@@ -202,8 +205,8 @@ impl Drawer {
         }
     }
 
-    /// Steps until all is done or `alarm` is stopped. For a thread. Publishing that takes long is then left to the
-    /// next start.
+    /// Steps until all is done or `alarm` is stopped. For a thread. Publishing that takes long is
+    /// then left to the next start.
     ///
     /// # Errors
     /// [`DrawError`]
@@ -220,7 +223,8 @@ impl Drawer {
                     Stage::Publishing(publisher, _) if publisher.ends_soon() => {}
                     Stage::Publishing(..) => {
                         log::info!(
-                            "action: publish | result: in_progress | hint: finished at the next start"
+                            "action: publish | result: in_progress | \
+                             hint: finished at the next start"
                         );
                         return Ok(());
                     }
@@ -270,7 +274,8 @@ impl Drawer {
         self.stage = Stage::Publishing(Box::new(publisher), announcement);
     }
 
-    /// Publishes one more file. Whether that works or not, everybody is told the winners in the end.
+    /// Publishes one more file. Whether that works or not, everybody is told the winners in the
+    /// end.
     fn publish(&mut self, alarm: &Alarm) {
         let office = &self.office;
         let Stage::Publishing(publisher, announcement) = &mut self.stage else { return };
@@ -291,67 +296,12 @@ impl Drawer {
             Err(error) => {
                 let error = log_line::value(&format!("{error:#}"));
                 log::error!(
-                    "action: publish | result: fail | error: {error} | hint: tried again at the next start"
+                    "action: publish | result: fail | error: {error} | \
+                     hint: tried again at the next start"
                 );
             }
         }
         self.stage = Stage::Done;
-    }
-}
-
-/// Announces the winners when it is told to, and by itself once its time is over: a file system that does not
-/// answer holds the thread that writes, and not the winners.
-struct Announcement {
-    office: Arc<Office>,
-    winners: Arc<Winners>,
-    /// Nothing once they are announced.
-    latest: Option<Latest>,
-}
-
-/// The thread that announces them at the latest; it ends when the sender is dropped.
-struct Latest(Sender<()>, JoinHandle<()>);
-
-impl Announcement {
-    fn begin(office: Arc<Office>, winners: Arc<Winners>, wait: Duration) -> Self {
-        let mut begun = Self { office, winners, latest: None };
-        let latest = (!wait.is_zero()).then(|| begun.announce_after(wait)).flatten();
-        match latest {
-            Some(latest) => begun.latest = Some(latest),
-            None => begun.announce(),
-        }
-        begun
-    }
-
-    /// None where there is no thread to be had.
-    fn announce_after(&self, wait: Duration) -> Option<Latest> {
-        let (office, winners) = (Arc::clone(&self.office), Arc::clone(&self.winners));
-        let (sender, ends) = mpsc::channel();
-        let announce = move || {
-            if ends.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-                office.announce(&winners);
-            }
-        };
-        let thread = thread::Builder::new().name("announcement".to_owned()).spawn(announce);
-        Some(Latest(sender, thread.ok()?))
-    }
-
-    fn announce(&mut self) {
-        self.office.announce(&self.winners);
-        self.end();
-    }
-
-    fn end(&mut self) {
-        if let Some(Latest(sender, thread)) = self.latest.take() {
-            drop(sender);
-            // A panic under the lottery's lock has ended the process by now.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Announcement {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

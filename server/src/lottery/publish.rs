@@ -1,19 +1,22 @@
-//! Writes the results as files that anybody may have. No bettor's name is in them. Knows no office and no
-//! session: [`super::draw`] runs it.
+//! Writes the results as files that anybody may have. No bettor's name is in them. Knows no office
+//! and no session: [`super::draw`] runs it.
 //!
 //! ```text
-//! published/draw.json              draw id, winning number, winners, and per agency the winners and the hash of their documents
-//! published/winners-agency-N.csv   the documents that won, one a line (CRLF), in the order of the lane
-//! published/SHA256SUMS             of all the others, as `sha256sum -c` reads it
+//! draw.json              draw id, winning number, winners; each agency's winners and documents' hash
+//! winners-agency-N.csv   the documents that won, one a line (CRLF), in the order of the lane
+//! SHA256SUMS             of all the others, as `sha256sum -c` reads it
 //! ```
 //!
-//! Files are written in this order, each under a hidden name that a rename replaces. `draw.json` comes first, so
-//! that a half-published directory names its draw. `SHA256SUMS` comes last, once all others are synced: where it
-//! is, the results are whole. It is removed before a file beside it is replaced.
+//! Files are written in this order, each under a hidden name that a rename replaces. `draw.json`
+//! comes first, so that a half-published directory names its draw. `SHA256SUMS` comes last, once
+//! all others are synced: where it is, the results are whole. It is removed before a file beside it
+//! is replaced.
+
+mod content;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,8 +25,10 @@ use bolillero_fs::{Access, WholeFile, create_directory, is_unfinished};
 use bolillero_protocol::chain::Hex;
 use sha2::{Digest as _, Sha256};
 
+use self::content::{Hashing, draw_json, read_winners, write_winners};
+pub(super) use self::content::{is_regular, sum_of};
 use super::state::Terms;
-use super::winners::{AgencyWinners, Digest, Winners, for_each_winner};
+use super::winners::{AgencyWinners, Winners};
 use crate::ledger::disk::Disk;
 
 /// The directory with the results in a data directory.
@@ -32,8 +37,8 @@ pub const PUBLISHED_DIRECTORY: &str = "published";
 pub(super) const WINNERS: &str = "winners-agency-";
 pub(super) const JSON: &str = "draw.json";
 pub(super) const SUMS: &str = "SHA256SUMS";
-/// The most files that are synced one by one. One `syncfs` for more of them takes less time, but waits for all
-/// that the file system has to write.
+/// The most files that are synced one by one. One `syncfs` for more of them takes less time, but
+/// waits for all that the file system has to write.
 const SYNCED_SINGLY_MAX: usize = 16;
 /// The most agencies of a draw whose publishing is finished although the server stops.
 const FINISHED_AT_A_STOP_MAX: usize = 256;
@@ -44,7 +49,8 @@ pub fn winners_file(agency: u32) -> String {
     format!("{WINNERS}{agency}.csv")
 }
 
-/// Publishes the results of a draw, one file a [`Publisher::step`]. Files that are right already stay as they are.
+/// Publishes the results of a draw, one file a [`Publisher::step`]. Files that are right already
+/// stay as they are.
 pub struct Publisher {
     directory: PathBuf,
     access: Access,
@@ -52,8 +58,8 @@ pub struct Publisher {
     winners: Arc<Winners>,
     disk: Arc<dyn Disk>,
     stage: Stage,
-    /// Agencies in the order in which their files are written. Those whose list is too long to be sent come first,
-    /// since an answer names their file.
+    /// Agencies in the order in which their files are written. Those whose list is too long to be
+    /// sent come first, since an answer names their file.
     order: Vec<u32>,
     /// How many of them have such a list.
     named: usize,
@@ -95,8 +101,9 @@ enum Unsynced {
 }
 
 impl Publisher {
-    /// Publishes `winners` in `directory`, which is created where it is missing. `access` may read what is written,
-    /// on this machine. `disk` has the ledger, for lists that are not kept in memory.
+    /// Publishes `winners` in `directory`, which is created where it is missing. `access` may read
+    /// what is written, on this machine. `disk` has the ledger, for lists that are not kept in
+    /// memory.
     #[must_use]
     pub fn new(
         directory: PathBuf,
@@ -148,8 +155,8 @@ impl Publisher {
         self.has_named() && self.order.len() <= FINISHED_AT_A_STOP_MAX
     }
 
-    /// Checks or writes the next file, or syncs what was written. A list that has to be read from the ledger is
-    /// given up when `goes_on` says no; the next step begins it anew.
+    /// Checks or writes the next file, or syncs what was written. A list that has to be read from
+    /// the ledger is given up when `goes_on` says no; the next step begins it anew.
     ///
     /// # Errors
     /// What could not be written. Publishing can be tried again, from the beginning.
@@ -286,11 +293,10 @@ impl Publisher {
         fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
     ) -> anyhow::Result<(WholeFile, [u8; 32])> {
         let file = WholeFile::create(self.directory.join(name), self.access)?;
-        let mut out = Hashing { out: BufWriter::new(file), hash: Sha256::new() };
+        let mut out = Hashing::new(BufWriter::new(file));
         fill(&mut out)?;
-        let Hashing { out, hash } = out;
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok((file, hash.finalize().into()))
+        let (out, sum) = out.finish();
+        Ok((out.into_inner().map_err(io::IntoInnerError::into_error)?, sum))
     }
 
     fn writing(&self, name: &str) -> String {
@@ -312,18 +318,6 @@ impl Publisher {
 /// Whether the publishing of what is in a directory came to its end.
 pub(super) fn is_finished(directory: &Path) -> bool {
     is_regular(&directory.join(SUMS))
-}
-
-/// Whether a path has a regular file. Anything else is not opened: a FIFO would never open.
-pub(super) fn is_regular(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
-}
-
-/// The hash of a file, as `SHA256SUMS` has it.
-pub(super) fn sum_of(path: &Path) -> io::Result<String> {
-    let mut hashing = Hashing { out: io::sink(), hash: Sha256::new() };
-    io::copy(&mut fs::File::open(path)?, &mut hashing)?;
-    Ok(Hex(&hashing.hash.finalize()).to_string())
 }
 
 fn push_sum_line(sums: &mut String, sum: &[u8; 32], name: &str) {
@@ -354,129 +348,3 @@ fn is_unfinished_of_old(name: &str) -> bool {
     let name = name.strip_prefix('~').and_then(|name| name.strip_suffix(".tmp"));
     name.is_some_and(|name| [JSON, SUMS].contains(&name) || name.starts_with(WINNERS))
 }
-
-/// The hash of an agency's file, where it has the documents that `digest` is of. A file that cannot be read has not.
-fn read_winners(path: &Path, digest: &Digest) -> Option<[u8; 32]> {
-    let read = || {
-        let mut file = fs::File::open(path)?;
-        let (mut sum, mut documents) = (Sha256::new(), Documents::default());
-        // Most files are far shorter than what is read at once.
-        let size = usize::try_from(file.metadata()?.len()).unwrap_or(READ_SIZE_MAX);
-        let mut buffer = vec![0; size.clamp(1, READ_SIZE_MAX)];
-        loop {
-            let bytes = match file.read(&mut buffer)? {
-                0 => break,
-                count => &buffer[..count],
-            };
-            sum.update(bytes);
-            documents.take(bytes)?;
-        }
-        io::Result::Ok((documents.is_of(digest), sum))
-    };
-    let (is_right, sum) = is_regular(path).then(|| read().ok())??;
-    is_right.then(|| sum.finalize().into())
-}
-
-/// The documents of a file of winners: the `#` that the ledger's hash has behind each is a line end there.
-#[derive(Default)]
-struct Documents {
-    hash: Sha256,
-    winners: u64,
-    /// The last byte was a carriage return, whose line feed is due.
-    in_line_end: bool,
-    list: Vec<u8>,
-}
-
-impl Documents {
-    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.list.clear();
-        for &byte in bytes {
-            match (self.in_line_end, byte) {
-                (false, b'\r') => self.in_line_end = true,
-                (true, b'\n') => {
-                    self.in_line_end = false;
-                    self.winners += 1;
-                    self.list.push(b'#');
-                }
-                (true, _) | (false, b'\n' | b'#') => return Err(ErrorKind::InvalidData.into()),
-                (false, byte) => self.list.push(byte),
-            }
-        }
-        self.hash.update(&self.list);
-        Ok(())
-    }
-
-    fn is_of(self, digest: &Digest) -> bool {
-        let documents_sha256 = self.hash.finalize().into();
-        !self.in_line_end && *digest == Digest { winners: self.winners, documents_sha256 }
-    }
-}
-
-/// Writes an agency's documents. False when `goes_on` said no before the end.
-fn write_winners(
-    out: &mut dyn Write,
-    agency: u32,
-    winners: &AgencyWinners,
-    terms: &Terms,
-    disk: &dyn Disk,
-    goes_on: &(dyn Fn() -> bool + Sync),
-) -> anyhow::Result<bool> {
-    if let Some(documents) = &winners.documents {
-        for document in documents.split(|&byte| byte == b'#').filter(|item| !item.is_empty()) {
-            out.write_all(document)?;
-            out.write_all(b"\r\n")?;
-        }
-        return Ok(true);
-    }
-    // Too many to have been kept in memory: read the ledger once more.
-    let mut written = Ok(());
-    let whole = for_each_winner(disk, terms, 1, goes_on, &mut |of, document| {
-        if of == agency && written.is_ok() {
-            written = out.write_all(document).and_then(|()| out.write_all(b"\r\n"));
-        }
-    })?;
-    written?;
-    Ok(whole)
-}
-
-fn draw_json(terms: &Terms, winners: &Winners) -> String {
-    let total: u64 = winners.iter().map(|(_, of_agency)| of_agency.digest.winners).sum();
-    let mut json = format!(
-        "{{\n  \"draw\": \"{}\",\n  \"winning_number\": {},\n  \"winners\": {total},\n  \"agencies\": [",
-        terms.draw,
-        terms.winning_number.value()
-    );
-    for (agency, of_agency) in winners.iter() {
-        let comma = if agency == 1 { "" } else { "," };
-        let digest = &of_agency.digest;
-        let _ = write!(
-            json,
-            "{comma}\n    {{\"agency\": {agency}, \"winners\": {}, \"documents_sha256\": \"{}\"}}",
-            digest.winners,
-            Hex(&digest.documents_sha256)
-        );
-    }
-    json.push_str("\n  ]\n}\n");
-    json
-}
-
-/// Hashes what it writes.
-struct Hashing<W> {
-    out: W,
-    hash: Sha256,
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-/// The most bytes of a file that are read at once.
-const READ_SIZE_MAX: usize = 64 << 10;

@@ -1,15 +1,16 @@
-//! Compares the results that a start finds published with what its ledger says. Knows no office: a start calls
-//! it before it draws or serves.
+//! Compares the results that a start finds published with what its ledger says. Knows no office: a
+//! start calls it before it draws or serves.
 //!
 //! ```text
-//!                      draw.json names this draw                  another draw      unreadable or missing
-//! Open (not done)      refused: the ledger lost bets              moved aside       moved aside
-//! Drawing (due)        other winners: refused                     moved aside       moved aside
-//! Drawn (recorded)     other winners, all checksums right:        moved aside       written anew by the publisher
-//!                      refused; else written anew
+//! ledger's draw   draw.json: this draw              another draw    unreadable or missing
+//! Open            refused: the ledger lost bets     moved aside     moved aside
+//! Drawing         refused if the winners differ     moved aside     moved aside
+//! Drawn           refused if the winners differ     moved aside     written anew (by the publisher)
+//!                 and all checksums are right,
+//!                 else written anew
 //! ```
-//! Results that are moved aside keep their names in a directory beside the published files, which no file service
-//! reaches. Nothing is deleted.
+//! Results that are moved aside keep their names in a directory beside the published files, which
+//! no file service reaches. Nothing is deleted.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read as _};
@@ -35,8 +36,8 @@ pub enum PublishedError {
     Contradiction(String),
     /// Results of another draw stayed where they would be served as this draw's.
     #[error(
-        "moving the published files of another draw aside in {}: {error}; make the directory writable, or move \
-         its files away",
+        "moving the published files of another draw aside in {}: {error}; make the directory \
+         writable, or move its files away",
         .directory.display()
     )]
     Stuck {
@@ -112,9 +113,9 @@ enum Found {
 }
 
 impl Published<'_> {
-    /// Compares what is there with a ledger whose draw is at `draw`, and moves results of other draws aside.
-    /// `recorded` is the ledger's record of a draw that is done. Returns the results of this draw where they are
-    /// still to be compared with the winners.
+    /// Compares what is there with a ledger whose draw is at `draw`, and moves results of other
+    /// draws aside. `recorded` is the ledger's record of a draw that is done. Returns the results
+    /// of this draw where they are still to be compared with the winners.
     ///
     /// # Errors
     /// [`PublishedError`]
@@ -131,8 +132,8 @@ impl Published<'_> {
             (Found::Draw(_), Draw::Open) => {
                 self.refuse(
                     terms,
-                    "its results, but this ledger says that the draw is not done. The ledger is an older copy or was \
-                     cut short: bets and marks that it acknowledged are missing",
+                    "its results, but this ledger says that the draw is not done. The ledger is an \
+                     older copy or was cut short: bets and marks that it acknowledged are missing",
                 )?;
             }
             (Found::Draw(found), Draw::Drawing) => {
@@ -169,8 +170,8 @@ impl Published<'_> {
         }
         self.refuse(
             terms,
-            "other results than the bets of this ledger give. The ledger is an older copy, was cut short, or has \
-             other bets; nothing was drawn or replaced",
+            "other results than the bets of this ledger give. The ledger is an older copy, was cut \
+             short, or has other bets; nothing was drawn or replaced",
         )
     }
 
@@ -181,9 +182,10 @@ impl Published<'_> {
         }
         let (directory, draw) = (self.directory.display(), terms.draw);
         Err(PublishedError::Contradiction(format!(
-            "{directory}/{JSON}: draw {draw} has {why}. Put the newest copy of the ledger back, or see what \
-             `bolillero-server verify` says of this one; to go on with it knowingly, start with \
-             --ignore-published, which moves the published files into a directory {directory}/superseded-{draw}-N"
+            "{directory}/{JSON}: draw {draw} has {why}. Put the newest copy of the ledger back, or \
+             see what `bolillero-server verify` says of this one; to go on with it knowingly, start \
+             with --ignore-published, which moves the published files into a directory \
+             {directory}/superseded-{draw}-N"
         )))
     }
 
@@ -201,7 +203,8 @@ impl Published<'_> {
         json.and_then(|json| PublishedDraw::parse(&json)).map_or(Found::Unreadable, Found::Draw)
     }
 
-    /// Whether every file has the checksum that was published with it: then nothing cut or changed them since.
+    /// Whether every file has the checksum that was published with it: then nothing cut or changed
+    /// them since.
     fn is_consistent(&self) -> bool {
         let sums = fs::read_to_string(self.directory.join(SUMS)).unwrap_or_default();
         let is_right = |line: &str| {
@@ -258,8 +261,8 @@ impl Published<'_> {
         if let Some((label, files, aside)) = moved {
             let (draw, aside) = (terms.draw, log_line::value(&aside.display().to_string()));
             log::warn!(
-                "action: supersede | result: success | draw: {draw} | published: {label} | files: {files} | \
-                 kept_in: {aside}"
+                "action: supersede | result: success | draw: {draw} | published: {label} | \
+                 files: {files} | kept_in: {aside}"
             );
         }
         Ok(())
@@ -279,8 +282,8 @@ impl Published<'_> {
         Ok(names)
     }
 
-    /// Creates the first directory of this draw that is not there yet. Nobody but the owner may read it: a web
-    /// server that reads the published files does not reach it.
+    /// Creates the first directory of this draw that is not there yet. Nobody but the owner may
+    /// read it: a web server that reads the published files does not reach it.
     fn create_aside(&self, label: &str) -> io::Result<PathBuf> {
         for n in 1_u32.. {
             let aside = self.directory.join(format!("superseded-{label}-{n}"));

@@ -1,4 +1,5 @@
-//! The files with the results: what is in them, when they are there, and what a start makes of those that it finds.
+//! The files with the results: what is in them, when they are there, and what a start makes of
+//! those that it finds.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -284,7 +285,8 @@ fn publishing_that_ends_at_any_step_is_finished_by_the_next_start() {
     }
 }
 
-/// Where a file beside the checksums is replaced, they are not there meanwhile: with them results are whole.
+/// Where a file beside the checksums is replaced, they are not there meanwhile: with them results
+/// are whole.
 #[test]
 fn checksums_are_gone_while_a_file_is_written_anew() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The published results beside the server's life: when they are there, who waits for them, and what a start makes
-//! of results that are not those of its ledger.
+//! The published results beside the server's life: when they are there, who waits for them, and
+//! what a start makes of results that are not those of its ledger.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -123,7 +123,8 @@ fn a_ledger_restored_from_before_the_published_draw_is_refused_or_gone_on_with_k
     assert_eq!(whole_results(data_dir, 2), after);
 }
 
-/// The draw is due in the copy: it is done again, and has other winners than those that were published.
+/// The draw is due in the copy: it is done again, and has other winners than those that were
+/// published.
 #[test]
 fn a_draw_that_is_done_again_with_other_winners_ends_with_4_and_replaces_nothing() {
     let directory = tempdir().unwrap();
