@@ -69,7 +69,7 @@ fn run_agency(config: &AgencyConfig) -> anyhow::Result<()> {
         output.map_or(Ok(()), |output| output.check(&config.bets))?;
         let winners = serve_file(config, ending)?;
         output.map_or(Ok(()), |output| output.write(&winners))?;
-        ::log::info!("action: exit | result: success");
+        ::log::info!("action: stop | result: success");
         Ok(())
     })
 }
@@ -118,7 +118,7 @@ fn until_asked(
     end(&ending);
     let Err(error) = outcome else { return Ok(()) };
     if matches!(error.downcast_ref(), Some(Stop::Asked)) {
-        ::log::info!("action: exit | result: success");
+        ::log::info!("action: stop | result: success");
         return Ok(());
     }
     let shown = log_line::value(&format!("{error:#}"));

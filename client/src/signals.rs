@@ -38,7 +38,7 @@ pub(crate) fn watch(ending: &Ending) -> anyhow::Result<()> {
         log::info!("action: shutdown | result: in_progress | signal: {signal}");
         ending.ask();
         if !ending.ends_within(NOTICE_TIME_MAX) && ending.end() {
-            log::info!("action: exit | result: success");
+            log::info!("action: stop | result: success");
             process::exit(EXIT_ASKED);
         }
     })

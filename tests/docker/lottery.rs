@@ -32,7 +32,7 @@ pub(crate) fn check_agencies(ran: &Ran, inputs: &Inputs) {
     ran.assert_each_client_says(&[
         ("action: apuestas_enviadas | result: success", 1),
         ("action: consulta_ganadores | result: success", 1),
-        ("action: exit | result: success", 1),
+        ("action: stop | result: success", 1),
     ]);
     let told = |name: &str| -> Vec<u64> {
         let values =
@@ -45,7 +45,7 @@ pub(crate) fn check_agencies(ran: &Ran, inputs: &Inputs) {
         let first =
             format!("action: config | result: success | client_id: {id} | server_address: ");
         assert!(client[0].contains(&first), "{}", client[0]);
-        assert!(client.last().unwrap().ends_with("action: exit | result: success"));
+        assert!(client.last().unwrap().ends_with("action: stop | result: success"));
     }
 }
 

@@ -58,7 +58,7 @@ fn an_agency_sends_its_file_and_logs_what_deployed_tools_read() {
                 "INFO     action: consulta_ganadores | result: in_progress | note: waiting for the \
                  draw",
                 "INFO     action: consulta_ganadores | result: success | cant_ganadores: 2",
-                "INFO     action: exit | result: success",
+                "INFO     action: stop | result: success",
             ]
         );
     }

@@ -32,7 +32,7 @@ fn stop(running: Running, signal: Signal) -> Ended {
     let heard = format!("INFO     action: shutdown | result: in_progress | signal: {name}");
     let at = ended.log.iter().position(|line| *line == heard);
     let after = &ended.log[at.unwrap_or_else(|| panic!("{ended:?}"))..];
-    assert_eq!(after.last().unwrap(), "INFO     action: exit | result: success", "{ended:?}");
+    assert_eq!(after.last().unwrap(), "INFO     action: stop | result: success", "{ended:?}");
     assert!(!ended.log.iter().any(|line| line.contains("fail")), "{ended:?}");
     ended
 }
@@ -208,7 +208,7 @@ fn a_second_signal_ends_it_at_once() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(!ended.log.iter().any(|line| line.contains("fail")), "{ended:?}");
         // Who was given time to notice the first says so.
-        !ended.log.iter().any(|line| line.contains("action: exit"))
+        !ended.log.iter().any(|line| line.contains("action: stop"))
     };
     // This test may itself have been held up between the signals, but hardly every time.
     assert!((0..10).any(|_| ends_at_once()));

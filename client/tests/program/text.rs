@@ -103,7 +103,7 @@ fn a_file_is_brought_once_and_the_winners_are_asked_for_until_they_are_known() {
         assert!(line.starts_with(&wait), "{line}");
     }
     let told = "INFO     action: consulta_ganadores | result: success | cant_ganadores: 2";
-    assert_eq!(log[6..], [told, "INFO     action: exit | result: success"]);
+    assert_eq!(log[6..], [told, "INFO     action: stop | result: success"]);
 }
 
 #[test]
