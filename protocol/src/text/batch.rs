@@ -21,7 +21,7 @@ const MARKER_SIZE_MAX: usize = "@9999#".len();
 const COUNT_SIZE_MAX: usize = "9999#".len();
 const _: () = assert!(BETS_MAX <= 9999);
 
-/// What stands between two fields, and behind a bet.
+/// What stands between two fields, and between two bets. It may also stand behind the last bet.
 const FIELD_END: u8 = b',';
 const BET_END: u8 = b';';
 const FIELDS: [&str; 6] = ["id", "first name", "last name", "document", "birth date", "number"];
@@ -72,13 +72,14 @@ fn push_bet(index: u32, bet: &[u8], body: &mut Vec<u8>) -> Result<(), BetProblem
     fields.next().map_or(Ok(()), |_| Err(BetProblem::Leftover))
 }
 
-/// Puts a batch in opcode 3's form into that of the text dialect.
+/// Puts a batch in opcode 3's form into that of the text dialect. No `;` follows the last bet: every
+/// office reads that, and some fail on a bet that is empty.
 ///
 /// ```
 /// use bolillero_protocol::text::text_of;
 ///
 /// let text = text_of(b"1#@0#1#Ana#Paz#30000000#1990-01-01#7574#")?;
-/// assert_eq!(text, "1,Ana,Paz,30000000,1990-01-01,7574;");
+/// assert_eq!(text, "1,Ana,Paz,30000000,1990-01-01,7574");
 /// # Ok::<(), bolillero_protocol::error::Malformed>(())
 /// ```
 ///
@@ -100,6 +101,7 @@ pub fn text_of(body: &[u8]) -> Result<String, Malformed> {
         text.pop();
         text.push(BET_END.into());
     }
+    text.pop();
     Ok(text)
 }
 
