@@ -6,6 +6,8 @@ set -eu
 agencies_max=1000
 # 251 clients, the server and the bridge still fit a /24; the addresses of more do not.
 agencies_of_small_subnet_max=250
+# A client may start long before the name of the server resolves; by default it waits 10 s for that.
+connect_timeout=2m
 
 usage() {
     cat >&2 <<END
@@ -71,7 +73,8 @@ write_client() {
         single) command=bet ;;
     esac
     lines "  client$client:" "    container_name: client$client" '    image: client:latest' \
-        "    command: [$command]" '    depends_on: [server]' '    environment:' "      - CLI_ID=$client"
+        "    command: [$command]" '    depends_on: [server]' '    environment:' "      - CLI_ID=$client" \
+        "      - CLI_CONNECT_TIMEOUT=$connect_timeout"
     [ "$mode" != single ] || write_bet
     write_confinement
     lines '    volumes:'

@@ -116,7 +116,8 @@ fn every_mode_has_its_commands_mounts_and_services() {
         assert!(of_server.contains(&"image: server:latest") && of_server.contains(&config));
         assert_eq!(of_server.contains(&"target: /data"), ledger, "{mode}");
         let of_client = part(&compose, "  client3:");
-        for line in ["image: client:latest", &format!("command: {client}"), "- CLI_ID=3"] {
+        let waits = "- CLI_CONNECT_TIMEOUT=2m";
+        for line in ["image: client:latest", &format!("command: {client}"), "- CLI_ID=3", waits] {
             assert!(of_client.contains(&line), "{mode}: {line}");
         }
         assert!(of_client.contains(&client_config));

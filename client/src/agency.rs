@@ -55,6 +55,8 @@ pub struct Session<F> {
     sent_logged: bool,
     winners: WinnerList,
     phase: Phase,
+    /// The office has said WELCOME once: it has sessions.
+    welcomed: bool,
     answers: u64,
 }
 
@@ -109,6 +111,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
             sent_logged: false,
             winners: WinnerList::default(),
             phase: Phase::Away,
+            welcomed: false,
             answers: 0,
         }
     }
@@ -119,6 +122,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
     }
 
     fn welcome(&mut self, welcome: &Welcome, out: &mut Vec<u8>) -> Result<Next, Stop> {
+        self.welcomed = true;
         self.check_draw(welcome.draw)?;
         self.catch_up(welcome)?;
         log::info!(
@@ -269,9 +273,12 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
     }
 
     fn refused(&mut self, text: &str) -> Result<Next, Stop> {
-        let shown = log_line::value(&text.trim_end_matches('#').replace('#', ": "));
         let Ok(refusal) = Refusal::parse(text) else {
-            return Err(Stop::Refused { request: self.request(), text: shown });
+            let text = log_line::value(text);
+            if matches!(self.phase, Phase::Hello) {
+                return Err(Stop::NoSessions { answer: format!("an error (4): {text}") });
+            }
+            return Err(Stop::Refused { request: self.request(), text });
         };
         match (refusal.code, self.phase) {
             (Some(Code::Fenced), _) => {
@@ -287,7 +294,11 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
                 self.phase = Phase::Sending { in_flight: in_flight - 1, refused };
                 Ok(if in_flight > 1 { Next::Read } else { Next::Pause(NO_ROOM) })
             }
-            _ => Err(Stop::Refused { request: self.request(), text: shown }),
+            (code, _) => {
+                let code = code.map_or_else(String::new, |code| format!(" ({})", code.name()));
+                let text = log_line::value(&format!("{}{code}", refusal.text));
+                Err(Stop::Refused { request: self.request(), text })
+            }
         }
     }
 
@@ -324,6 +335,8 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
     }
 }
 
+/// Connections in a row that an office with sessions may close behind the hello without a byte.
+const SHUNNED_MAX: u32 = 6;
 /// Why a refused batch is sent again later.
 const NO_ROOM: &str = "the office has no room on its disk at present";
 
@@ -340,12 +353,11 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Session<F> {
         self.answers += 1;
         match (self.phase, reply) {
             (_, Reply::Close) => Ok(Next::Reconnect("the office closes")),
-            (Phase::Hello, Reply::Busy) => Ok(Next::Reconnect("the office is busy")),
+            (_, Reply::Busy) => Ok(Next::Reconnect("the office is busy")),
             (Phase::Hello, Reply::Corrupt) => {
-                let hint = "; if it is an office without sessions, use --base";
-                Err(Stop::Corrupt { request: self.request(), hint })
+                Err(Stop::NoSessions { answer: "corrupt (-1)".to_owned() })
             }
-            (_, Reply::Corrupt) => Err(Stop::Corrupt { request: self.request(), hint: "" }),
+            (_, Reply::Corrupt) => Err(Stop::Corrupt { request: self.request() }),
             (_, Reply::Error(text)) => self.refused(text),
             (Phase::Hello, Reply::Welcome(welcome)) => self.welcome(&welcome, out),
             (_, Reply::Receipt(receipt)) => self.receipt(&receipt, out),
@@ -373,6 +385,15 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Session<F> {
     fn lost(&mut self, _reason: &str) -> Result<(), Stop> {
         self.phase = Phase::Away;
         Ok(())
+    }
+
+    /// An office that restarts closes a connection or two, and refuses the next.
+    fn shunned(&mut self, connections: u32) -> Result<(), Stop> {
+        if self.welcomed || connections < SHUNNED_MAX {
+            return Ok(());
+        }
+        let answer = format!("the end of the connection, {connections} times in a row");
+        Err(Stop::NoSessions { answer })
     }
 
     fn is_established(&self) -> bool {

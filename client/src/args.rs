@@ -107,9 +107,10 @@ pub struct ClientArgs {
     /// Where the server is.
     #[command(flatten)]
     pub server: ServerArgs,
-    /// Longest time without a connection that the server answers on
-    #[arg(long, value_name = "TIME", default_value = "2m")]
-    pub connect_timeout: String,
+    /// Longest time without a connection that the server answers on; else CLI_CONNECT_TIMEOUT
+    /// [default: 2m, and 10s while the host name cannot be resolved]
+    #[arg(long, value_name = "TIME")]
+    pub connect_timeout: Option<String>,
     /// Longest wait for an answer; the wait for the draw has no limit
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub reply_timeout: String,
@@ -262,8 +263,9 @@ pub struct RoomArgs {
     #[arg(long, value_name = "TEXT")]
     pub until: Option<String>,
     /// Longest time without a connection on which the room answers
-    #[arg(long, value_name = "TIME", default_value = "2m")]
-    pub connect_timeout: String,
+    /// [default: 2m, and 10s while the host name cannot be resolved]
+    #[arg(long, value_name = "TIME")]
+    pub connect_timeout: Option<String>,
     /// Longest wait for an answer
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub reply_timeout: String,

@@ -1,6 +1,10 @@
 //! The agency's side in opcodes 1 to 8, for offices without sessions: batches one by one, each
 //! acknowledged before the next. It cannot tell a retry from a second bet, so a lost answer ends
 //! it. Knows no socket, no clock and no file.
+//!
+//! A connection brings the batches and the mark, then each question for the winners has one of its
+//! own: a server may serve as many connections at a time as it has workers, and a connection that
+//! stays open between two questions would keep one from an agency whose bets are missing.
 
 use bolillero_protocol::log_line;
 use bolillero_protocol::message::{Ready, Reply, Request};
@@ -91,20 +95,29 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
         Ok(Step::Ready)
     }
 
-    /// The step is granted: on to the next.
-    fn granted(&mut self, next: Step, out: &mut Vec<u8>) -> Result<Next, Stop> {
+    /// The batch is stored: on to the next, or to the mark.
+    fn stored(&mut self, out: &mut Vec<u8>) -> Result<Next, Stop> {
         if let Step::Batch(batch) = &self.step {
             self.batches += 1;
             self.bets += u64::from(batch.bets);
             self.file_bytes = batch.file_bytes;
         }
         self.established = true;
-        self.step = next;
+        self.step = Step::Cut;
         self.send(out)?;
         Ok(Next::Read)
     }
 
-    fn add_winners(&mut self, data: &[u8], rest: u32) -> Result<Next, Stop> {
+    /// The agency is ready, or the winners are not known yet: closes, to ask on another connection.
+    fn ask_on_another(&mut self, reason: Option<&'static str>, out: &mut Vec<u8>) -> Next {
+        self.step = Step::Ask;
+        self.owes = false;
+        self.established = true;
+        Request::Close.encode(out);
+        Next::Another(reason)
+    }
+
+    fn add_winners(&mut self, data: &[u8], rest: u32, out: &mut Vec<u8>) -> Result<Next, Stop> {
         self.winners.add(data);
         if rest > 0 {
             return Ok(Next::Read);
@@ -113,6 +126,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
         log::info!("action: consulta_ganadores | result: success | cant_ganadores: {winners}");
         self.step = Step::Done;
         self.owes = false;
+        Request::Close.encode(out);
         Ok(Next::Done)
     }
 
@@ -136,6 +150,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Base<F> {
 
 impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Base<F> {
     fn open(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
+        self.established = false;
         self.winners = WinnerList::default();
         self.send(out)
     }
@@ -144,14 +159,13 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Base<F> {
         self.answers += 1;
         match (&self.step, reply) {
             (_, Reply::Close) => Ok(Next::Reconnect("the office closes")),
-            (Step::Batch(_), Reply::Ack) => self.granted(Step::Cut, out),
-            (Step::Ready, Reply::Ack) => self.granted(Step::Ask, out),
+            (Step::Batch(_), Reply::Ack) => self.stored(out),
+            (Step::Ready, Reply::Ack) => Ok(self.ask_on_another(None, out)),
+            // Also from an office that has no room for the connection: it means the same.
             (Step::Ask, Reply::Busy) => {
-                self.owes = false;
-                self.established = true;
-                Ok(Next::Pause("the draw is not done yet"))
+                Ok(self.ask_on_another(Some("the draw is not done yet"), out))
             }
-            (Step::Ask, Reply::Winners { data, rest }) => self.add_winners(data, rest),
+            (Step::Ask, Reply::Winners { data, rest }) => self.add_winners(data, rest, out),
             (_, Reply::Busy) => {
                 // It was not taken, so it can be sent again.
                 self.owes = false;
@@ -160,13 +174,13 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Base<F> {
             (_, Reply::Error(text)) => {
                 Err(Stop::Refused { request: self.request(), text: log_line::value(text) })
             }
-            (_, Reply::Corrupt) => Err(Stop::Corrupt { request: self.request(), hint: "" }),
+            (_, Reply::Corrupt) => Err(Stop::Corrupt { request: self.request() }),
             (_, reply) => Err(Stop::unexpected(self.request(), &reply)),
         }
     }
 
-    fn resume(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
-        self.send(out)
+    fn resume(&mut self, _out: &mut Vec<u8>) -> Result<(), Stop> {
+        Ok(())
     }
 
     fn lost(&mut self, reason: &str) -> Result<(), Stop> {

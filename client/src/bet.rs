@@ -61,7 +61,7 @@ impl Dialogue for SingleBet<'_> {
             }
             Reply::Close => Ok(Next::Reconnect("the office closes")),
             Reply::Error(text) => Err(Stop::Refused { request, text: log_line::value(text) }),
-            Reply::Corrupt => Err(Stop::Corrupt { request, hint: "" }),
+            Reply::Corrupt => Err(Stop::Corrupt { request }),
             reply => Err(Stop::unexpected(request, &reply)),
         }
     }

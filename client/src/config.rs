@@ -28,7 +28,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::args::TlsArgs;
-use crate::connect::{Address, Office, Pauses};
+use crate::connect::{Address, AddressSource, Listener, Office, Pauses};
 
 pub use agency::{AgencyConfig, Dialect, WINDOW_MAX};
 pub use bet::{BetConfig, ENV_FILES_DEFAULT};
@@ -46,6 +46,10 @@ pub use tls::Tls;
 pub const TIME_MAX: Duration = Duration::from_hours(24);
 /// The shortest deadline that can be asked for.
 pub const DEADLINE_MIN: Duration = Duration::from_millis(1);
+/// The longest time without a connection that a server answers on, unless another is asked for.
+pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_mins(2);
+/// The longest time in which a host name cannot be resolved, unless a time to connect is asked for.
+pub const RESOLVE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// A setting that cannot be meant.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +81,12 @@ fn window(batches: usize) -> Result<usize, UsageError> {
 }
 
 fn time_flag(option: &'static str, text: &str) -> Result<Duration, UsageError> {
-    let deadline = |time: &Duration| *time >= DEADLINE_MIN;
-    let time = time(text).map_err(|problem| usage(option, text, problem))?;
-    Some(time).filter(deadline).ok_or_else(|| usage(option, text, "is not 1ms to 24h"))
+    deadline(text).map_err(|problem| usage(option, text, problem))
+}
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    let time = time(text)?;
+    if time >= DEADLINE_MIN { Ok(time) } else { Err("is not 1ms to 24h".to_owned()) }
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -88,20 +95,35 @@ fn time(text: &str) -> Result<Duration, String> {
     if time <= TIME_MAX { Ok(time) } else { Err("is more than 24h".to_owned()) }
 }
 
-/// A server whose port need not be told, and how long to wait for it: for a connection, an answer,
-/// a peer that vanished.
-fn office(server: &str, port: u16, times: [&str; 3], tls: &TlsArgs) -> Result<Office, UsageError> {
+/// Options that say how long to wait for a server: for a connection, an answer, a peer that
+/// vanished.
+struct TimeOptions<'a> {
+    connect: Option<&'a str>,
+    reply: &'a str,
+    peer: &'a str,
+}
+
+/// A server whose port need not be told, and how long to wait for it.
+fn office(
+    server: &str,
+    (sought, port): (Listener, u16),
+    times: &TimeOptions<'_>,
+    tls: &TlsArgs,
+) -> Result<Office, UsageError> {
     let server = Address::parse_or_port(server, port).ok_or_else(|| UsageError {
         setting: format!("HOST[:PORT] {server}"),
         problem: "is no host, and no host with a port 1 to 65535".to_owned(),
     })?;
-    let [connect, reply, peer] = times;
+    let connect = times.connect.map(|text| time_flag("connect-timeout", text)).transpose()?;
     Ok(Office {
         tls: Tls::new(tls, &server)?,
         server,
-        connect_timeout: time_flag("connect-timeout", connect)?,
-        reply_timeout: time_flag("reply-timeout", reply)?,
-        peer_timeout: time_flag("peer-timeout", peer)?,
+        source: AddressSource::Typed("HOST[:PORT]"),
+        sought,
+        connect_timeout: connect.unwrap_or(CONNECT_TIMEOUT_DEFAULT),
+        resolve_timeout: connect.unwrap_or(RESOLVE_TIMEOUT_DEFAULT),
+        reply_timeout: time_flag("reply-timeout", times.reply)?,
+        peer_timeout: time_flag("peer-timeout", times.peer)?,
         pauses: Pauses::default(),
     })
 }

@@ -4,13 +4,17 @@
 //! ```text
 //! wire      one connection's bytes      records   its TLS, without a socket
 //! distrust  what has to be mended       lines, text  what is no conversation in packets
+//! listener  what listens, by its first bytes
+//! knock     what a connection on which nothing came means
 //! duplex    one that both sides speak on whenever they like
 //! ```
 
 mod address;
 mod distrust;
 mod duplex;
+mod knock;
 mod lines;
+mod listener;
 mod pauses;
 mod records;
 mod text;
@@ -23,15 +27,16 @@ use std::time::{Duration, Instant};
 use bolillero_protocol::log_line;
 use socket2::{SockRef, TcpKeepalive};
 
-pub use self::address::Address;
+pub use self::address::{Address, AddressSource};
 pub use self::distrust::Distrust;
 pub use self::duplex::{Heard, Listening, Speaking, open};
 pub use self::lines::ask_line;
+pub use self::listener::{Listener, Stranger};
 pub use self::pauses::Pauses;
 use self::pauses::Pausing;
 pub(crate) use self::records::Records;
 pub use self::text::converse_in_text;
-use self::wire::{End, Wire};
+use self::wire::{End, Lost, Wire};
 use crate::config::Tls;
 use crate::dialogue::{Dialogue, Next, Progress, Stop};
 use crate::ending::{Asked, Ending};
@@ -51,10 +56,16 @@ const READ_SIZE: usize = 64 << 10;
 pub struct Office {
     /// Its address.
     pub server: Address,
+    /// Where that address was found.
+    pub source: AddressSource,
+    /// What is looked for there.
+    pub sought: Listener,
     /// Its TLS, if it is to be spoken.
     pub tls: Option<Tls>,
     /// The longest time without a connection that it answers on.
     pub connect_timeout: Duration,
+    /// The longest time in which its host name cannot be resolved, until it was once.
+    pub resolve_timeout: Duration,
     /// The longest wait for an answer.
     pub reply_timeout: Duration,
     /// After this a peer that vanished is noticed.
@@ -62,9 +73,6 @@ pub struct Office {
     /// How long to pause between tries.
     pub pauses: Pauses,
 }
-
-/// How a connection ended without the work being done or in vain.
-type Lost = String;
 
 /// Holds the dialogue with the office over as many connections as it takes. `watch` is told of
 /// progress.
@@ -95,12 +103,32 @@ pub struct Line<'a> {
     office: &'a Office,
     ending: &'a Ending,
     /// The connection that the last conversation left, on which nothing is owed.
-    kept: Option<Wire>,
+    kept: Option<Wire<'a>>,
     pausing: Pausing,
     granted: u64,
     /// When the last connection that the server answered on ended, or the conversation began.
     away_since: Instant,
     established: bool,
+    /// The host name was resolved once: that it cannot be later is the network's fault.
+    resolved: bool,
+    /// A TLS handshake was done once.
+    shaken: bool,
+    /// What says nothing was asked what it is.
+    knocked: bool,
+    /// A try that failed was logged with the address.
+    told_address: bool,
+    /// Connections in a row that the server closed without a byte.
+    shunned: u32,
+}
+
+/// How a conversation leaves a connection.
+enum Served {
+    /// The work is done.
+    Done,
+    /// The next connection is to be opened, after a pause for this reason where there is one.
+    Another(Option<&'static str>),
+    /// The connection is of no more use.
+    Lost(Lost),
 }
 
 impl<'a> Line<'a> {
@@ -115,6 +143,11 @@ impl<'a> Line<'a> {
             granted: 0,
             away_since: Instant::now(),
             established: false,
+            resolved: false,
+            shaken: false,
+            knocked: false,
+            told_address: false,
+            shunned: 0,
         }
     }
 
@@ -136,81 +169,103 @@ impl<'a> Line<'a> {
             let lost = match self.kept.take().map_or_else(|| self.connect(), Ok) {
                 Err(end) => end.lost()?,
                 Ok(mut wire) => match self.serve(&mut wire, talk, watch)? {
-                    None => {
+                    Served::Done => {
                         self.kept = Some(wire);
                         return Ok(());
                     }
-                    Some(reason) => {
-                        let lost = talk.lost(&reason);
-                        if self.ending.is_asked() {
-                            return Err(leave(lost));
-                        }
-                        lost?;
-                        reason
+                    Served::Another(reason) => {
+                        drop(wire);
+                        self.away_since = Instant::now();
+                        reason.map_or(Ok(()), |reason| self.pause(reason))?;
+                        continue;
+                    }
+                    Served::Lost(lost) => {
+                        drop(wire);
+                        let doubt = talk.lost(&lost.reason);
+                        self.judge(&lost, doubt)?;
+                        lost
                     }
                 },
             };
-            self.wait_to_reconnect(lost)?;
+            self.count_shunned(&lost, talk)?;
+            self.wait_to_reconnect(&lost)?;
         }
     }
 
-    fn connect(&self) -> Result<Wire, End> {
+    fn connect(&mut self) -> Result<Wire<'a>, End> {
+        let tls = self.office.tls.as_ref();
+        let (stream, left) = self.connect_stream().map_err(End::Lost)?;
+        let wire = Wire::new(stream, self.office, tls, self.ending, left)?;
+        self.shaken = true;
+        Ok(wire)
+    }
+
+    /// A connection, and how long its TLS handshake may take.
+    fn connect_stream(&mut self) -> Result<(TcpStream, Duration), Lost> {
         let mut last = String::new();
-        for address in self.office.server.look_up().map_err(End::Lost)? {
+        let addresses = self.office.server.look_up()?;
+        self.resolved = true;
+        for address in addresses {
             let begin = Instant::now();
             let time = TRY_MAX.min(self.time_left()).max(TRY_MIN);
             match TcpStream::connect_timeout(&address, time) {
                 Ok(stream) => {
-                    prepare(&stream, self.office)
-                        .map_err(|error| End::Lost(error.kind().to_string()))?;
-                    let left = time.saturating_sub(begin.elapsed()).max(TRY_MIN);
-                    return Wire::new(stream, self.office, self.ending, left);
+                    prepare(&stream, self.office).map_err(|error| error.kind().to_string())?;
+                    return Ok((stream, time.saturating_sub(begin.elapsed()).max(TRY_MIN)));
                 }
                 Err(error) => last = error.kind().to_string(),
             }
         }
-        Err(End::Lost(last))
+        Err(last.into())
     }
 
     /// How much longer the office may be away.
     fn time_left(&self) -> Duration {
-        self.office.connect_timeout.saturating_sub(self.away_since.elapsed())
+        self.time_max().saturating_sub(self.away_since.elapsed())
     }
 
-    /// Holds the conversation over one connection. `None`: the work is done.
+    fn time_max(&self) -> Duration {
+        if self.resolved { self.office.connect_timeout } else { self.office.resolve_timeout }
+    }
+
+    /// Holds the conversation over one connection.
     fn serve(
         &mut self,
-        wire: &mut Wire,
+        wire: &mut Wire<'_>,
         talk: &mut impl Talk,
         watch: &mut dyn FnMut(Progress),
-    ) -> Result<Option<Lost>, Stop> {
+    ) -> Result<Served, Stop> {
         let mut clock = Clock { owed: None, since: Instant::now() };
         let mut bytes = vec![0; READ_SIZE];
         let mut out = Vec::new();
         talk.open(&mut out)?;
         loop {
             if self.ending.is_asked() {
-                return Ok(Some(Asked.to_string()));
+                return Ok(Served::Lost(Asked.to_string().into()));
             }
             wire.write(&mut out);
             let wait = self.longest_wait(&mut clock, talk);
             let size = match wire.read(&mut bytes, wait) {
                 Ok(size) => size,
-                Err(end) => return Ok(Some(end.lost()?)),
+                Err(end) => return Ok(Served::Lost(end.lost()?)),
             };
             let next = talk.receive(&bytes[..size], &mut out)?;
             self.note_progress(talk, watch);
-            match next {
-                Next::Read => {}
-                Next::Done => return Ok(None),
-                Next::Reconnect(reason) => return Ok(Some(reason.to_owned())),
+            let served = match next {
+                Next::Read => continue,
                 Next::Pause(reason) => {
                     if self.pause(reason).is_err() {
-                        return Ok(Some(Asked.to_string()));
+                        return Ok(Served::Lost(Asked.to_string().into()));
                     }
                     talk.resume(&mut out)?;
+                    continue;
                 }
-            }
+                Next::Reconnect(reason) => return Ok(Served::Lost(reason.to_owned().into())),
+                Next::Another(reason) => Served::Another(reason),
+                Next::Done => Served::Done,
+            };
+            wire.write(&mut out);
+            return Ok(served);
         }
     }
 
@@ -236,21 +291,34 @@ impl<'a> Line<'a> {
         self.ending.pause(pause)
     }
 
-    fn wait_to_reconnect(&mut self, reason: Lost) -> Result<(), Stop> {
+    fn wait_to_reconnect(&mut self, lost: &Lost) -> Result<(), Stop> {
         if self.established {
             self.away_since = Instant::now();
         }
         if self.ending.is_asked() {
             return Err(Stop::Asked);
         }
-        let left = self.time_left();
+        self.knock(lost)?;
+        let (left, Office { server, source, .. }) = (self.time_left(), self.office);
         if left.is_zero() {
-            let waited = humantime::format_duration(self.office.connect_timeout).to_string();
-            return Err(Stop::Away { server: self.office.server.to_string(), waited, reason });
+            return Err(Stop::Away {
+                server: server.to_string(),
+                waited: humantime::format_duration(self.time_max()).to_string(),
+                reason: lost.reason.clone(),
+                hint: source.hint(),
+            });
         }
         let pause = self.pausing.next().min(left);
-        let reason = log_line::value(&reason);
-        log::info!("action: connect | result: in_progress | reason: {reason} | pause: {pause:.0?}");
+        let reason = log_line::value(&lost.reason);
+        let address = match std::mem::replace(&mut self.told_address, true) {
+            true => String::new(),
+            false => {
+                format!(" | server: {server} | source: {}", log_line::value(&source.to_string()))
+            }
+        };
+        log::info!(
+            "action: connect | result: in_progress | reason: {reason} | pause: {pause:.0?}{address}"
+        );
         Ok(self.ending.pause(pause)?)
     }
 }
@@ -308,8 +376,11 @@ mod tests {
             let peer_timeout = Duration::from_secs(seconds);
             let office = Office {
                 server: Address::parse("office:1").unwrap(),
+                source: AddressSource::Default,
+                sought: Listener::Office,
                 tls: None,
                 connect_timeout: Duration::MAX,
+                resolve_timeout: Duration::MAX,
                 reply_timeout: Duration::from_secs(7),
                 peer_timeout,
                 pauses: Pauses::default(),

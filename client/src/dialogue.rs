@@ -6,7 +6,7 @@ use bolillero_protocol::message::{Reply, RequestError, is_reply};
 use bolillero_protocol::tlv::{Decoder, Packet, Rules};
 use bolillero_protocol::{chain::Head, message::opcode};
 
-use crate::connect::Distrust;
+use crate::connect::{Distrust, Stranger};
 use crate::ending::Asked;
 use crate::files::FilesError;
 use crate::room::RoomError;
@@ -41,6 +41,14 @@ pub trait Dialogue {
     /// [`Stop`] when another would not help.
     fn lost(&mut self, reason: &str) -> Result<(), Stop>;
 
+    /// The office has closed so many connections in a row, each without a byte.
+    ///
+    /// # Errors
+    /// [`Stop`] when the next would end the same way.
+    fn shunned(&mut self, _connections: u32) -> Result<(), Stop> {
+        Ok(())
+    }
+
     /// Whether the office has answered on this connection in a way that shows it is serving.
     fn is_established(&self) -> bool;
 
@@ -59,6 +67,9 @@ pub enum Next {
     Read,
     /// Nothing is owed: wait a while, for this reason, then call [`Dialogue::resume`].
     Pause(&'static str),
+    /// This connection has done its part: write what is to be said, close it, wait a while where
+    /// there is a reason to, and open the next.
+    Another(Option<&'static str>),
     /// This connection is of no more use, for this reason.
     Reconnect(&'static str),
     /// The work is done.
@@ -183,12 +194,19 @@ pub enum Stop {
         text: String,
     },
     /// The office found a packet of ours corrupt.
-    #[error("the office found the packet of {request} corrupt{hint}")]
+    #[error("the office found the packet of {request} corrupt")]
     Corrupt {
         /// What was asked.
         request: String,
-        /// What may be tried.
-        hint: &'static str,
+    },
+    /// The office answers the hello of a session as one without sessions does.
+    #[error(
+        "the office answers the hello of a session with {answer}: if it is an office without \
+         sessions, use --base, which speaks opcodes 1 to 8"
+    )]
+    NoSessions {
+        /// What it did.
+        answer: String,
     },
     /// The office's bytes are no answer.
     #[error("the answer cannot be read: {0}. Is what listens there a central office?")]
@@ -275,11 +293,14 @@ pub enum Stop {
     /// Certificates have to be mended first, or options.
     #[error(transparent)]
     Distrust(#[from] Distrust),
+    /// Another kind of server listens there.
+    #[error(transparent)]
+    Stranger(#[from] Stranger),
     /// The work ends because that was asked for.
     #[error("{Asked}")]
     Asked,
     /// The server could not be reached for too long.
-    #[error("no server answers at {server} for {waited}: {reason}")]
+    #[error("no server answers at {server} for {waited}: {reason}{hint}")]
     Away {
         /// Its address.
         server: String,
@@ -287,6 +308,8 @@ pub enum Stop {
         waited: String,
         /// How the last try ended.
         reason: String,
+        /// Where the address comes from, if it was not typed.
+        hint: String,
     },
 }
 

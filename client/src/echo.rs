@@ -16,7 +16,8 @@ pub fn run(config: &ClientConfig, ending: &Ending) -> Result<(), Stop> {
             ending.pause(config.loop_period.time)?;
         }
         let message = format!("[CLIENT {id}] Message N°{k}");
-        let lost = |reason| Err(Stop::NoEcho { sent: message.clone(), reason });
+        let lost =
+            |reason: &str| Err(Stop::NoEcho { sent: message.clone(), reason: reason.to_owned() });
         ask_line(&config.office, ending, &message, lost)?;
         log::info!("action: receive_message | result: success | client_id: {id} | msg: {message}");
     }

@@ -26,7 +26,7 @@ const IMPOSSIBLE_BET: &[u8] = b"0#Ana#Paz#30000001#1990-01-01#1#";
 /// [`Stop`]: what was wrong with the answers, or that none came.
 pub fn run(config: &ProbeConfig, ending: &Ending) -> Result<(), Stop> {
     match config.service {
-        Service::Echo => ask_line(&config.office, ending, LINE, Ok),
+        Service::Echo => ask_line(&config.office, ending, LINE, |_| Ok(())),
         Service::Lottery => converse(&config.office, &mut Probe::default(), ending, &mut |_| {}),
     }
 }
@@ -85,7 +85,7 @@ impl Dialogue for Probe {
             (_, Reply::Error(text)) => {
                 return Err(Stop::Refused { request, text: log_line::value(text) });
             }
-            (_, Reply::Corrupt) => return Err(Stop::Corrupt { request, hint: "" }),
+            (_, Reply::Corrupt) => return Err(Stop::Corrupt { request }),
             (_, reply) => return Err(Stop::unexpected(request, &reply)),
         };
         self.step.send(out);

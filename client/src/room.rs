@@ -113,11 +113,11 @@ struct Stay<'a> {
 }
 
 impl Stay<'_> {
-    fn begin(
+    fn begin<'a>(
         &mut self,
-        config: &RoomConfig,
-        ending: &Ending,
-    ) -> Result<(Listening, Speaking), Stop> {
+        config: &'a RoomConfig,
+        ending: &'a Ending,
+    ) -> Result<(Listening<'a>, Speaking), Stop> {
         connect::open(&config.office, ending, |listening, speaking, time| {
             *lock(&self.guest) = Guest::new(config.name.clone());
             self.arrivals = Arrivals::default();
@@ -131,7 +131,7 @@ impl Stay<'_> {
     /// comes in plain text a blank is said, which is nothing to a room, and that one says what it is.
     fn enter(
         &mut self,
-        listening: &mut Listening,
+        listening: &mut Listening<'_>,
         speaking: &Speaking,
         time: Duration,
     ) -> Result<Result<(), String>, Stop> {
@@ -178,7 +178,7 @@ impl Stay<'_> {
     }
 
     /// Shows what comes, until the stay is over.
-    fn hear(&mut self, listening: &mut Listening, speaking: &Speaking) -> Result<(), Stop> {
+    fn hear(&mut self, listening: &mut Listening<'_>, speaking: &Speaking) -> Result<(), Stop> {
         loop {
             let left = self.leaves_at.map(|at| at.saturating_duration_since(Instant::now()));
             match listening.hear(&mut self.bytes, left)? {

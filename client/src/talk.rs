@@ -29,6 +29,14 @@ pub trait Talk {
     /// [`Stop`] when another would not help.
     fn lost(&mut self, reason: &str) -> Result<(), Stop>;
 
+    /// The server has closed so many connections in a row, each without a byte.
+    ///
+    /// # Errors
+    /// [`Stop`] when the next would end the same way.
+    fn shunned(&mut self, _connections: u32) -> Result<(), Stop> {
+        Ok(())
+    }
+
     /// Whether what came on this connection shows that the server is serving.
     fn is_established(&self) -> bool;
 
@@ -68,6 +76,10 @@ impl<D: Dialogue> Talk for Packets<'_, D> {
 
     fn lost(&mut self, reason: &str) -> Result<(), Stop> {
         self.dialogue.lost(reason)
+    }
+
+    fn shunned(&mut self, connections: u32) -> Result<(), Stop> {
+        self.dialogue.shunned(connections)
     }
 
     fn is_established(&self) -> bool {

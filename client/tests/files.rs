@@ -62,7 +62,7 @@ fn converse<Q: Questions>(
             Next::Read => {}
             Next::Done => return Ok(true),
             Next::Reconnect(_) => return Ok(false),
-            Next::Pause(reason) => panic!("{reason}"),
+            next => panic!("{next:?}"),
         }
     }
 }

@@ -26,8 +26,9 @@ pub struct FileServerArgs {
     #[arg(value_name = "HOST[:PORT]")]
     pub server: String,
     /// Longest time without a connection on which the server gives something new
-    #[arg(long, value_name = "TIME", default_value = "2m")]
-    pub connect_timeout: String,
+    /// [default: 2m, and 10s while the host name cannot be resolved]
+    #[arg(long, value_name = "TIME")]
+    pub connect_timeout: Option<String>,
     /// Longest wait for an answer, and for each 16 KiB of a slice
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub reply_timeout: String,

@@ -12,6 +12,7 @@ use super::sources::{Environment, Key};
 use super::{ClientConfig, UsageError, usage, window};
 use crate::args::AgencyArgs;
 use crate::batches::Limits;
+use crate::connect::Listener;
 use crate::winners::WinnersOutput;
 
 /// The most batches on their way at once. An office takes 64; more wait unread.
@@ -74,7 +75,8 @@ impl AgencyConfig {
     /// [`UsageError`] names the first setting that cannot be meant.
     pub fn new(args: AgencyArgs, environment: &Environment<'_>) -> Result<Self, UsageError> {
         let sources = sources(&args.client.server, environment)?;
-        let client = ClientConfig::new(&args.client, LoopOptions::default(), &sources)?;
+        let sought = if args.text { Listener::TextOffice } else { Listener::Office };
+        let client = ClientConfig::new(&args.client, sought, LoopOptions::default(), &sources)?;
         let bets_max =
             sources.get(&BATCH_BETS_MAX, args.batch_bets_max.as_deref(), bets_of_batch)?;
         let bets_default = || PathBuf::from(format!(".data/agency-{}.csv", client.id));

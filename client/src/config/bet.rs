@@ -10,6 +10,7 @@ use super::client::{LoopOptions, sources};
 use super::sources::{Environment, Found, Key, Sources, read_file};
 use super::{ClientConfig, UsageError, env_file};
 use crate::args::BetArgs;
+use crate::connect::Listener;
 use crate::source::BYTE_ORDER_MARK;
 
 /// The files that are looked for when none is named; the first that is there is read.
@@ -46,7 +47,8 @@ impl BetConfig {
     /// and its source, never the value: bettors are persons.
     pub fn new(args: &BetArgs, environment: &Environment<'_>) -> Result<Self, UsageError> {
         let settings = sources(&args.client.server, environment)?;
-        let client = ClientConfig::new(&args.client, LoopOptions::default(), &settings)?;
+        let (sought, typed) = (Listener::Office, LoopOptions::default());
+        let client = ClientConfig::new(&args.client, sought, typed, &settings)?;
         let found = find_fields(args, environment)?;
         let fields = found.each_ref().map(|found| found.text.clone());
         let config = Self { agency: client.id.to_string(), client, fields };

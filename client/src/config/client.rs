@@ -9,9 +9,12 @@ use bolillero_protocol::log_line;
 use log::LevelFilter;
 
 use super::sources::{Environment, Key, Sources, read_file};
-use super::{Tls, UsageError, address, time, time_flag, yaml};
+use super::{
+    CONNECT_TIMEOUT_DEFAULT, RESOLVE_TIMEOUT_DEFAULT, Tls, UsageError, address, deadline, time,
+    time_flag, yaml,
+};
 use crate::args::{ClientArgs, ServerArgs};
-use crate::connect::{Address, Office, Pauses};
+use crate::connect::{Address, AddressSource, Listener, Office, Pauses};
 
 /// The file that is read when none is named, if it is there.
 pub const CONFIG_FILE_DEFAULT: &str = "client/config.yaml";
@@ -27,6 +30,8 @@ const SERVER: Key =
     Key { option: "server", variable: "CLI_SERVER_ADDRESS", file: Some("server.address") };
 const LOG_LEVEL: Key =
     Key { option: "log-level", variable: "CLI_LOG_LEVEL", file: Some("log.level") };
+const CONNECT_TIMEOUT: Key =
+    Key { option: "connect-timeout", variable: "CLI_CONNECT_TIMEOUT", file: None };
 const LOOP_AMOUNT: Key =
     Key { option: "amount", variable: "CLI_LOOP_AMOUNT", file: Some("loop.amount") };
 const LOOP_PERIOD: Key =
@@ -71,9 +76,10 @@ pub(super) struct LoopOptions<'a> {
 }
 
 impl ClientConfig {
-    /// What the options mean beside `sources`.
+    /// What the options mean beside `sources`. `sought` is what is looked for at the address.
     pub(super) fn new(
         args: &ClientArgs,
+        sought: Listener,
         typed: LoopOptions<'_>,
         sources: &Sources<'_>,
     ) -> Result<Self, UsageError> {
@@ -83,13 +89,17 @@ impl ClientConfig {
         })?;
         let amount = sources.get(&LOOP_AMOUNT, typed.amount, loop_amount)?;
         let period = sources.get(&LOOP_PERIOD, typed.period, Period::parse)?;
-        let server = server(&args.server, sources)?;
+        let connect = sources.get(&CONNECT_TIMEOUT, args.connect_timeout.as_deref(), deadline)?;
+        let (server, source) = server(&args.server, sources)?;
         Ok(Self {
             id,
             office: Office {
                 tls: Tls::new(&args.server.tls, &server)?,
                 server,
-                connect_timeout: time_flag("connect-timeout", &args.connect_timeout)?,
+                source,
+                sought,
+                connect_timeout: connect.unwrap_or(CONNECT_TIMEOUT_DEFAULT),
+                resolve_timeout: connect.unwrap_or(RESOLVE_TIMEOUT_DEFAULT),
                 reply_timeout: time_flag("reply-timeout", &args.reply_timeout)?,
                 peer_timeout: time_flag("peer-timeout", &args.peer_timeout)?,
                 pauses: Pauses::default(),
@@ -127,9 +137,20 @@ pub(super) fn sources<'a>(
     Ok(Sources { environment, file })
 }
 
-pub(super) fn server(args: &ServerArgs, sources: &Sources<'_>) -> Result<Address, UsageError> {
-    let found = sources.get(&SERVER, args.server.as_deref(), address)?;
-    Ok(found.unwrap_or_else(|| address(SERVER_DEFAULT).expect("is an address")))
+/// The server's address, and where that was found.
+pub(super) fn server(
+    args: &ServerArgs,
+    sources: &Sources<'_>,
+) -> Result<(Address, AddressSource), UsageError> {
+    let typed = args.server.as_deref();
+    let Some(found) = sources.find(&SERVER, typed)? else {
+        return Ok((address(SERVER_DEFAULT).expect("is an address"), AddressSource::Default));
+    };
+    let source = match typed {
+        Some(_) => AddressSource::Typed("--server"),
+        None => AddressSource::Setting(found.place().to_owned()),
+    };
+    address(&found.text).map(|address| (address, source)).map_err(|problem| found.wrong(problem))
 }
 
 pub(super) fn log_level(args: &ServerArgs, sources: &Sources<'_>) -> Result<LogLevel, UsageError> {
@@ -275,6 +296,24 @@ mod tests {
         }
         let looped = echo("--amount 0 --period 1h30m", ENVIRONMENT, Some(FILE));
         assert_eq!(looped, fields(2, "environment:2", 0, "1h30m", "debug"));
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_is_given_less_time_unless_one_is_asked_for() {
+        let asked = ("CLI_CONNECT_TIMEOUT", "3m");
+        for (options, environment, connect, resolve) in [
+            ("--id 1", &[][..], 120, 10),
+            ("--id 1", &[asked], 180, 180),
+            ("--id 1 --connect-timeout 2m", &[asked], 120, 120),
+            ("--id 1 --connect-timeout 5s", &[], 5, 5),
+        ] {
+            let office = agency(options, environment, None).unwrap().client.office;
+            let times = [office.connect_timeout, office.resolve_timeout];
+            assert_eq!(times, [connect, resolve].map(Duration::from_secs), "{options}");
+        }
+        let error = agency("--id 1", &[("CLI_CONNECT_TIMEOUT", "0s")], None).unwrap_err();
+        let said = "CLI_CONNECT_TIMEOUT = \"0s\" in the environment: is not 1ms to 24h";
+        assert_eq!(error, said);
     }
 
     #[test]

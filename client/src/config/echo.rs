@@ -4,6 +4,7 @@ use super::client::{LoopOptions, sources};
 use super::sources::Environment;
 use super::{ClientConfig, UsageError};
 use crate::args::EchoArgs;
+use crate::connect::Listener;
 
 /// What `bolillero echo` is to do.
 #[derive(Debug)]
@@ -20,6 +21,6 @@ impl EchoConfig {
     pub fn new(args: &EchoArgs, environment: &Environment<'_>) -> Result<Self, UsageError> {
         let sources = sources(&args.client.server, environment)?;
         let typed = LoopOptions { amount: args.amount.as_deref(), period: args.period.as_deref() };
-        Ok(Self { client: ClientConfig::new(&args.client, typed, &sources)? })
+        Ok(Self { client: ClientConfig::new(&args.client, Listener::Echo, typed, &sources)? })
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use bolillero_protocol::hftp::PORT_DEFAULT;
 use bolillero_protocol::list::parse_number;
 
-use super::{UsageError, check, office, usage};
+use super::{TimeOptions, UsageError, check, office, usage};
 use crate::args::{FilesCommand, GetArgs, SliceArgs};
-use crate::connect::Office;
+use crate::connect::{Listener, Office};
 use crate::files::{Existing, Name, Pace};
 
 /// The most slices on their way at once.
@@ -76,8 +76,13 @@ impl FilesConfig {
                 (args.server, pace(&args.slices)?, task)
             }
         };
-        let times = [&*server.connect_timeout, &server.reply_timeout, &server.peer_timeout];
-        Ok(Self { office: office(&server.server, PORT_DEFAULT, times, &server.tls)?, pace, task })
+        let times = TimeOptions {
+            connect: server.connect_timeout.as_deref(),
+            reply: &server.reply_timeout,
+            peer: &server.peer_timeout,
+        };
+        let sought = (Listener::Files, PORT_DEFAULT);
+        Ok(Self { office: office(&server.server, sought, &times, &server.tls)?, pace, task })
     }
 }
 

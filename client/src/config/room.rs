@@ -2,9 +2,9 @@
 
 use bolillero_protocol::room::{NAME_LENGTH_MAX, Name, PORT_DEFAULT};
 
-use super::{UsageError, office, usage};
+use super::{TimeOptions, UsageError, office, usage};
 use crate::args::RoomArgs;
-use crate::connect::Office;
+use crate::connect::{Listener, Office};
 
 /// What `bolillero room` is to do.
 #[derive(Debug)]
@@ -32,8 +32,12 @@ impl RoomConfig {
         if args.until.as_deref() == Some("") {
             return Err(usage("until", "\"\"", "is in every line: give the text to wait for"));
         }
-        let times = [&*args.connect_timeout, &args.reply_timeout, &args.peer_timeout];
-        let office = office(&args.server, PORT_DEFAULT, times, &args.tls)?;
+        let times = TimeOptions {
+            connect: args.connect_timeout.as_deref(),
+            reply: &args.reply_timeout,
+            peer: &args.peer_timeout,
+        };
+        let office = office(&args.server, (Listener::Room, PORT_DEFAULT), &times, &args.tls)?;
         Ok(Self { office, name, until: args.until })
     }
 }

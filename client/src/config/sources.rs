@@ -131,6 +131,11 @@ impl Found {
         Self { text: text.to_owned(), shown, hidden: format!("{name} in {place}") }
     }
 
+    /// Its name and where it was found, without its value.
+    pub(super) fn place(&self) -> &str {
+        &self.hidden
+    }
+
     /// The error about it, with its value.
     pub(super) fn wrong(&self, problem: String) -> UsageError {
         UsageError { setting: self.shown.clone(), problem }

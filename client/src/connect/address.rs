@@ -42,12 +42,46 @@ impl Address {
     pub fn look_up(&self) -> Result<Vec<SocketAddr>, String> {
         let Self { host, port } = self;
         let addresses = (host.as_str(), *port).to_socket_addrs();
-        let addresses: Vec<_> =
-            addresses.map_err(|_| format!("the name {host} is not known"))?.collect();
+        let addresses: Vec<_> = addresses.map(Iterator::collect).unwrap_or_default();
         if addresses.is_empty() {
-            Err(format!("the name {host} has no address"))
+            Err(format!("host name \"{host}\" cannot be resolved"))
         } else {
             Ok(addresses)
+        }
+    }
+}
+
+/// Where the address of a server was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddressSource {
+    /// It was typed, as this option or argument.
+    Typed(&'static str),
+    /// In the environment or a file: its name and its place there.
+    Setting(String),
+    /// Nowhere: it is the default.
+    Default,
+}
+
+impl AddressSource {
+    /// What an error says about an address that was not typed. Begins with the end of a sentence.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Typed(_) => String::new(),
+            Self::Setting(setting) => format!(". The address comes from {setting}: {GIVE_ANOTHER}"),
+            Self::Default => format!(". That is the default address: {GIVE_ANOTHER}"),
+        }
+    }
+}
+
+const GIVE_ANOTHER: &str = "give another with --server HOST:PORT";
+
+impl fmt::Display for AddressSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Typed(option) => f.write_str(option),
+            Self::Setting(setting) => f.write_str(setting),
+            Self::Default => f.write_str("the default"),
         }
     }
 }

@@ -8,8 +8,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::wire::{Wire, reason};
-use super::{Line, Lost, Office, Records};
+use super::wire::{Lost, Unheard, Wire, reason};
+use super::{Line, Office, Records};
 use crate::dialogue::Stop;
 use crate::ending::Ending;
 
@@ -19,11 +19,11 @@ use crate::ending::Ending;
 /// # Errors
 /// [`Stop`] from `greet`, [`Stop::Away`] when the server cannot be reached for too long, or
 /// [`Stop::Asked`] when the end is asked for.
-pub fn open(
-    office: &Office,
-    ending: &Ending,
-    mut greet: impl FnMut(&mut Listening, &Speaking, Duration) -> Result<Result<(), String>, Stop>,
-) -> Result<(Listening, Speaking), Stop> {
+pub fn open<'a>(
+    office: &'a Office,
+    ending: &'a Ending,
+    mut greet: impl FnMut(&mut Listening<'a>, &Speaking, Duration) -> Result<Result<(), String>, Stop>,
+) -> Result<(Listening<'a>, Speaking), Stop> {
     let mut way = Line::new(office, ending);
     loop {
         let lost = match way.connect() {
@@ -33,18 +33,21 @@ pub fn open(
                 let time = office.reply_timeout.min(way.time_left());
                 match greet(&mut listening, &speaking, time)? {
                     Ok(()) => return Ok((listening, speaking)),
-                    Err(reason) => reason,
+                    Err(reason) => {
+                        let unheard = listening.wire.is_unheard().then_some(Unheard::Silent);
+                        Lost { reason, unheard }
+                    }
                 }
             }
         };
-        way.wait_to_reconnect(lost)?;
+        way.wait_to_reconnect(&lost)?;
     }
 }
 
 /// The half of a connection that hears. The connection is shut when the end is asked for, so that
 /// no wait goes on.
-pub struct Listening {
-    wire: Wire,
+pub struct Listening<'a> {
+    wire: Wire<'a>,
     broken: Broken,
 }
 
@@ -69,14 +72,14 @@ pub struct Speaking {
 }
 
 /// Why nothing more could be said, for whoever listens.
-type Broken = Arc<Mutex<Option<Lost>>>;
+type Broken = Arc<Mutex<Option<String>>>;
 
-fn halves(wire: Wire) -> (Listening, Speaking) {
+fn halves(wire: Wire<'_>) -> (Listening<'_>, Speaking) {
     let ((stream, records), broken) = (wire.writing(), Broken::default());
     (Listening { wire, broken: Arc::clone(&broken) }, Speaking { stream, records, broken })
 }
 
-impl Listening {
+impl Listening<'_> {
     /// Hears what there is. `wait`: how long there may be nothing; no limit when there is none.
     ///
     /// # Errors
@@ -89,7 +92,7 @@ impl Listening {
             Ok(Some(0)) => reason(&ErrorKind::UnexpectedEof.into()),
             Ok(Some(size)) => return Ok(Heard::Bytes(size)),
             Ok(None) => return Ok(Heard::Nothing),
-            Err(end) => end.lost()?,
+            Err(end) => end.lost()?.reason,
         };
         let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(Heard::End(broken.unwrap_or(ended)))

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::listener::FIRST_BYTES_MAX;
 use super::{End, Line, Office, Wire};
 use crate::dialogue::Stop;
 use crate::ending::Ending;
@@ -11,8 +12,8 @@ use crate::ending::Ending;
 const BUSY: &[u8] = b"busy\n";
 
 /// Sends `line` and its end, and reads until what came is the same or can no longer be. A server
-/// that is not there, or has no room, is waited for. `lost` says what an end before the answer
-/// means: an error, or the reason of another try.
+/// that is not there, or has no room, is waited for. `lost` says whether an end before the answer,
+/// for the reason it is given, is an error.
 ///
 /// # Errors
 /// [`Stop::OtherEcho`], or what `lost` gives; [`Stop::Away`] when the server cannot be reached for
@@ -21,34 +22,38 @@ pub fn ask_line(
     office: &Office,
     ending: &Ending,
     line: &str,
-    lost: impl Fn(String) -> Result<String, Stop>,
+    lost: impl Fn(&str) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     let mut way = Line::new(office, ending);
     let sent = [line.as_bytes(), b"\n"].concat();
     loop {
-        let reason = match way.connect() {
+        let ended = match way.connect() {
             Err(end) => end.lost()?,
             Ok(wire) => match way.exchange(wire, &sent) {
                 _ if ending.is_asked() => return Err(Stop::Asked),
                 Ok(came) if came == sent => return Ok(()),
-                Ok(came) if came == BUSY => "the server has no room".to_owned(),
+                Ok(came) if came == BUSY => "the server has no room".to_owned().into(),
                 Ok(came) => {
                     let came = String::from_utf8_lossy(&came).trim_end().to_owned();
                     return Err(Stop::OtherEcho { sent: line.to_owned(), came });
                 }
-                Err(end) => lost(end.lost()?)?,
+                Err(end) => {
+                    let ended = end.lost()?;
+                    way.judge(&ended, lost(&ended.reason))?;
+                    ended
+                }
             },
         };
-        way.wait_to_reconnect(reason)?;
+        way.wait_to_reconnect(&ended)?;
     }
 }
 
 impl Line<'_> {
     /// What came for `sent`: a line, or more bytes than were sent.
-    fn exchange(&self, mut wire: Wire, sent: &[u8]) -> Result<Vec<u8>, End> {
+    fn exchange(&self, mut wire: Wire<'_>, sent: &[u8]) -> Result<Vec<u8>, End> {
         wire.write(&mut sent.to_vec());
         let (begin, mut came) = (Instant::now(), Vec::new());
-        let mut bytes = vec![0; sent.len() + 1];
+        let mut bytes = vec![0; sent.len() + FIRST_BYTES_MAX];
         while !came.contains(&b'\n') && came.len() <= sent.len() {
             let left = self.office.reply_timeout.saturating_sub(begin.elapsed());
             let size = wire.read(&mut bytes, Some(left.min(self.time_left())))?;

@@ -1,9 +1,10 @@
 //! The text dialect over connections: all is said on one, then read to its end. What is said, and
 //! what an end means, is [`Text`]'s to know.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use super::wire::{BROKEN_READ_MAX, reason};
+use super::wire::BROKEN_READ_MAX;
 use super::{End, Line, Office, Pausing, READ_SIZE, Wire, leave};
 use crate::batches::Batch;
 use crate::dialogue::{Progress, Stop};
@@ -28,11 +29,12 @@ pub fn converse_in_text<F: Iterator<Item = Result<Batch, SourceError>>>(
     let mut way = Line::new(office, ending);
     loop {
         way.established = false;
-        let lost = match way.connect() {
+        let ended = match way.connect() {
             Err(end) => end.lost()?,
             Ok(mut wire) => {
                 way.say(&mut wire, work, watch)?;
                 let said = wire.read_to_end(office.reply_timeout);
+                drop(wire);
                 if ending.is_asked() {
                     return Err(leave(work.lost(&Asked.to_string())));
                 }
@@ -46,13 +48,14 @@ pub fn converse_in_text<F: Iterator<Item = Result<Batch, SourceError>>>(
                         }
                     }
                     Err(end) => {
-                        let reason = end.lost()?;
-                        work.lost(&reason).map(|()| reason)?
+                        let ended = end.lost()?;
+                        way.judge(&ended, work.lost(&ended.reason))?;
+                        ended
                     }
                 }
             }
         };
-        way.wait_to_reconnect(lost)?;
+        way.wait_to_reconnect(&ended)?;
     }
 }
 
@@ -60,7 +63,7 @@ impl Line<'_> {
     /// Says all there is to say, unless the office does not take it or the end is asked for.
     fn say<F: Iterator<Item = Result<Batch, SourceError>>>(
         &self,
-        wire: &mut Wire,
+        wire: &mut Wire<'_>,
         work: &mut Text<F>,
         watch: &mut dyn FnMut(Progress),
     ) -> Result<(), Stop> {
@@ -89,7 +92,7 @@ impl Line<'_> {
     }
 }
 
-impl Wire {
+impl Wire<'_> {
     /// All that comes until the connection ends, in `time`. A connection that is cut behind a whole
     /// line has said it.
     fn read_to_end(&mut self, time: Duration) -> Result<Vec<u8>, End> {
@@ -100,7 +103,7 @@ impl Wire {
             let time = if self.is_broken() { BROKEN_READ_MAX } else { time };
             let left = time.saturating_sub(begin.elapsed());
             if left.is_zero() {
-                return Err(End::Lost(reason(&std::io::ErrorKind::WouldBlock.into())));
+                return Err(self.end(&std::io::Error::from(ErrorKind::WouldBlock).into()));
             }
             match self.read_or_end(&mut bytes, Some(left)) {
                 Ok(0) => break,

@@ -11,8 +11,9 @@ use bolillero_tls::explain::explain;
 use bolillero_tls::rustls;
 
 use super::distrust::Distrust;
+use super::listener::{FIRST_BYTES_MAX, KNOCK, Listener, Stranger};
 use super::records::Records;
-use super::{Lost, Office, READ_SIZE};
+use super::{Office, READ_SIZE};
 use crate::config::Tls;
 use crate::dialogue::Stop;
 use crate::ending::{Ending, Held};
@@ -28,6 +29,30 @@ pub(super) enum End {
     Stop(Stop),
 }
 
+/// How a connection ended without the work being done or in vain.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// In words that no log parser takes for a failure.
+    pub(super) reason: String,
+    /// How, if no byte came on it.
+    pub(super) unheard: Option<Unheard>,
+}
+
+/// How a connection ended on which no byte came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unheard {
+    /// The server closed it.
+    Closed,
+    /// The server said nothing in time.
+    Silent,
+}
+
+impl From<String> for Lost {
+    fn from(reason: String) -> Self {
+        Self { reason, unheard: None }
+    }
+}
+
 impl End {
     /// How the connection ended, if another may do better.
     pub(super) fn lost(self) -> Result<Lost, Stop> {
@@ -39,29 +64,31 @@ impl End {
 }
 
 /// One connection.
-pub(super) struct Wire {
+pub(super) struct Wire<'a> {
     socket: Socket,
     tls: Option<Box<Tunnel>>,
     /// Why nothing can be written any more. What the office had said before is still read.
-    broken: Option<Lost>,
-    /// Nothing was read yet.
-    fresh: bool,
-    /// Where it goes, for a person.
-    server: String,
+    broken: Option<String>,
+    /// The first bytes that were written, and the first that were read.
+    said: Vec<u8>,
+    heard: Vec<u8>,
+    office: &'a Office,
 }
 
-impl Wire {
+impl<'a> Wire<'a> {
     /// The connection that `stream` is, once its handshake is done where there is one, which may
     /// take `time`.
     pub(super) fn new(
         stream: TcpStream,
-        office: &Office,
+        office: &'a Office,
+        tls: Option<&Tls>,
         ending: &Ending,
         time: Duration,
     ) -> Result<Self, End> {
-        let (socket, server) = (Socket::new(stream, ending), office.server.to_string());
-        let mut wire = Self { socket, tls: None, broken: None, fresh: true, server };
-        if let Some(tls) = &office.tls {
+        let socket = Socket::new(stream, ending);
+        let (said, heard) = (Vec::new(), Vec::new());
+        let mut wire = Self { socket, tls: None, broken: None, said, heard, office };
+        if let Some(tls) = tls {
             let tunnel = Tunnel::new(tls).map_err(|error| wire.end(&Fault::Tls(error)))?;
             wire.tls = Some(Box::new(tunnel));
             wire.shake_hands(time)?;
@@ -71,12 +98,18 @@ impl Wire {
         Ok(wire)
     }
 
+    /// Whether nothing but blanks was read.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.heard.trim_ascii().is_empty()
+    }
+
     /// Whether nothing can be written any more.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.is_some()
     }
 
     pub(super) fn write(&mut self, out: &mut Vec<u8>) {
+        self.said.extend(out.iter().take(FIRST_BYTES_MAX - self.said.len()));
         if self.broken.is_none() {
             let written = match &mut self.tls {
                 None => write_whole(&mut &*self.socket.stream, out, SEGMENT_SIZE_DEFAULT),
@@ -91,7 +124,7 @@ impl Wire {
     pub(super) fn read(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> Result<usize, End> {
         let wait = if self.broken.is_some() { Some(BROKEN_READ_MAX) } else { wait };
         if wait.is_some_and(|wait| wait.is_zero()) {
-            return Err(End::Lost(reason(&ErrorKind::WouldBlock.into())));
+            return Err(self.end(&io::Error::from(ErrorKind::WouldBlock).into()));
         }
         match self.read_or_end(bytes, wait)? {
             0 => Err(self.end(&io::Error::from(ErrorKind::UnexpectedEof).into())),
@@ -135,48 +168,86 @@ impl Wire {
         }
     }
 
-    /// Looks at what was read: how long it is, or that it is TLS where none is spoken.
+    /// Looks at the first bytes that are read: how many they are, or that another kind of server
+    /// says them.
     fn note(&mut self, bytes: &[u8]) -> Result<usize, End> {
-        if std::mem::take(&mut self.fresh)
+        let room = FIRST_BYTES_MAX - self.heard.len();
+        if room == 0 {
+            return Ok(bytes.len());
+        }
+        if self.heard.is_empty()
             && self.tls.is_none()
-            && let Some(distrust) = Distrust::of_plain(bytes, &self.server)
+            && let Some(distrust) = Distrust::of_plain(bytes, &self.office.server.to_string())
         {
             return Err(End::Stop(distrust.into()));
         }
-        Ok(bytes.len())
+        self.heard.extend(bytes.iter().take(room));
+        let found = Listener::of(&self.heard, &self.said);
+        match found.and_then(|found| Stranger::of(found, self.office)) {
+            Some(stranger) => Err(End::Stop(stranger.into())),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    /// Has a listener that says nothing show what it is, in `time`.
+    pub(super) fn knock(mut self, time: Duration) -> Option<Listener> {
+        self.write(&mut KNOCK.to_vec());
+        let (begin, mut bytes, mut heard) = (Instant::now(), [0; FIRST_BYTES_MAX], Vec::new());
+        while heard.len() < FIRST_BYTES_MAX {
+            let left = time.checked_sub(begin.elapsed()).filter(|left| !left.is_zero())?;
+            let Ok(size @ 1..) = self.try_read(&mut bytes, Some(left)) else { break };
+            heard.extend_from_slice(&bytes[..size]);
+            let found = Listener::of(&heard, &KNOCK);
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
     }
 
     fn shake_hands(&mut self, time: Duration) -> Result<(), End> {
         let Self { socket, tls: Some(tunnel), .. } = self else { return Ok(()) };
         let shaken = tunnel.shake_hands(socket, time);
         shaken.map_err(|fault| match fault {
-            Fault::Io(error) if error.kind() == ErrorKind::WouldBlock => {
-                End::Lost("no TLS handshake in time: does the server speak TLS there?".to_owned())
+            Fault::Io(error) if error.kind() == ErrorKind::WouldBlock => End::Lost(Lost {
+                reason: "no TLS handshake in time: does the server speak TLS there?".to_owned(),
+                unheard: Some(Unheard::Silent),
+            }),
+            Fault::Io(error) => {
+                End::Lost(format!("in the TLS handshake: {}", reason(&error)).into())
             }
-            Fault::Io(error) => End::Lost(format!("in the TLS handshake: {}", reason(&error))),
             Fault::Tls(_) => self.end(&fault),
         })
     }
 
     /// What a fault means. What broke the writing says more than what came of it, but for what the
     /// server said.
-    fn end(&mut self, fault: &Fault) -> End {
+    pub(super) fn end(&mut self, fault: &Fault) -> End {
         let said = match (fault, &self.tls) {
             (Fault::Io(error), _) => reason(error),
             (Fault::Tls(error), Some(tunnel)) => {
                 let (tls, records) = (&tunnel.tls, tunnel.records());
-                if let Some(distrust) = Distrust::of(error, &self.server, tls, &records) {
+                let server = self.office.server.to_string();
+                if let Some(distrust) = Distrust::of(error, &server, tls, &records) {
                     return End::Stop(distrust.into());
                 }
                 format!("TLS: {}", explain(error))
             }
             (Fault::Tls(error), None) => format!("TLS: {}", explain(error)),
         };
-        End::Lost(self.broken.take().unwrap_or(said))
+        let reason = self.broken.take().unwrap_or(said);
+        End::Lost(Lost { reason, unheard: self.unheard(fault) })
+    }
+
+    fn unheard(&self, fault: &Fault) -> Option<Unheard> {
+        let Fault::Io(error) = fault else { return None };
+        let silent = error.kind() == ErrorKind::WouldBlock;
+        let how = if silent { Unheard::Silent } else { Unheard::Closed };
+        self.heard.is_empty().then_some(how)
     }
 }
 
-impl Drop for Wire {
+impl Drop for Wire<'_> {
     /// Under TLS an end is said, where that costs no wait.
     fn drop(&mut self) {
         let Some(tunnel) = &self.tls else { return };
@@ -190,7 +261,7 @@ impl Drop for Wire {
 }
 
 /// Why nothing more came.
-enum Fault {
+pub(super) enum Fault {
     Io(io::Error),
     Tls(rustls::Error),
 }
@@ -323,7 +394,7 @@ fn left(time: Duration, begin: Instant) -> io::Result<Duration> {
 }
 
 /// How a connection ended, in words that no log parser takes for a failure.
-pub(super) fn reason(error: &io::Error) -> Lost {
+pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::WouldBlock => "no answer in time".to_owned(),
         ErrorKind::UnexpectedEof => "the connection ended".to_owned(),

@@ -74,6 +74,8 @@ pub struct Office {
     pub winners: Vec<u8>,
     /// How often a base agency is told busy (8) before the winners.
     pub busy_answers: usize,
+    /// How many agencies have to be ready before the winners are told.
+    pub draws_after: usize,
     /// By the number of the request, from 0, over all connections.
     pub faults: BTreeMap<usize, Fault>,
     pub requests: usize,
@@ -90,6 +92,7 @@ impl Default for Office {
             lanes: BTreeMap::new(),
             winners: b"#".to_vec(),
             busy_answers: 0,
+            draws_after: 0,
             faults: BTreeMap::new(),
             requests: 0,
             batches_seen: 0,
@@ -123,10 +126,16 @@ impl Office {
     /// Takes bytes, appends answers; says whether the connection stays.
     pub fn receive(&mut self, from: &mut Connection, mut bytes: &[u8], out: &mut Vec<u8>) -> bool {
         loop {
-            let (taken, packet) = from.decoder.next(bytes).unwrap();
+            let Ok((taken, packet)) = from.decoder.next(bytes) else {
+                Reply::Corrupt.encode(out);
+                return false;
+            };
             bytes = &bytes[taken..];
             let Some(packet) = packet else { return true };
             let request = Request::parse(packet.opcode, packet.data).unwrap();
+            if matches!(request, Request::Close) {
+                return false;
+            }
             let fault = self.faults.remove(&self.requests);
             self.requests += 1;
             match fault {
@@ -195,11 +204,18 @@ impl Office {
                 self.busy_answers -= 1;
                 Reply::Busy.encode(out);
             }
+            Request::AskWinners { .. } if session.is_none() && self.is_undrawn() => {
+                Reply::Busy.encode(out);
+            }
             Request::AskWinners { .. } => {
                 Reply::Winners { data: &self.winners, rest: 0 }.encode(out);
             }
             other => panic!("no agency sends {other:?}"),
         }
+    }
+
+    fn is_undrawn(&self) -> bool {
+        self.lanes.values().filter(|lane| lane.finished).count() < self.draws_after
     }
 
     fn hello(&mut self, session: &mut Option<(u32, u32)>, hello: Hello, out: &mut Vec<u8>) {
@@ -338,7 +354,7 @@ pub fn drive_once(
             match conversation.receive(dialogue, piece, &mut out)? {
                 Next::Read => {}
                 Next::Pause(_) => dialogue.resume(&mut out)?,
-                Next::Reconnect(_) => return Ok(false),
+                Next::Another(_) | Next::Reconnect(_) => return Ok(false),
                 Next::Done => return Ok(true),
             }
         }

@@ -305,7 +305,8 @@ fn a_server_that_is_not_there_or_is_none_is_told() {
         };
         let output = finish(files(command, &place::serve(web).to_string(), options));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(stderr(&output).ends_with("Is what listens there a file server?\n"), "{output:?}");
+        let said = "is a web server (HTTP), not a file server (HFTP)\n";
+        assert!(stderr(&output).ends_with(said), "{output:?}");
     }
 }
 

@@ -21,6 +21,7 @@ mod killed;
 mod mended;
 mod network;
 mod options;
+mod others;
 mod pki;
 mod probe;
 mod room;

@@ -1,6 +1,7 @@
 //! What the network and the office's end do to an agency: away, silent, full, broken, or something else
 //! altogether.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;
@@ -11,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use bolillero::agency::{Session, Terms};
 use bolillero::base::Base;
-use bolillero::connect::{self, Address, Pauses, converse};
+use bolillero::connect::{self, Address, AddressSource, Listener, Pauses, converse};
 use bolillero::dialogue::Stop;
 use bolillero::ending::Ending;
 use bolillero_protocol::message::Reply;
 use socket2::{Domain, Socket, Type};
 
 use crate::office::{Fault, Office, Served, bodies, cut, packet, rows};
-use crate::setting::{Setting, TIME_MAX, agency, finish, log, stderr, stdout};
+use crate::setting::{Setting, TIME_MAX, agency, finish, log, program, stderr, stdout};
 
 /// A port that refuses connections until it listens, and that nobody else can take.
 fn closed_port() -> (Socket, String) {
@@ -58,6 +59,62 @@ fn an_office_that_stays_away_ends_the_wait_in_time() {
     }
 }
 
+/// A host name that no resolver looks for: a label has 63 characters at most.
+fn unresolvable() -> String {
+    format!("{}:12345", "a".repeat(64))
+}
+
+#[test]
+fn a_host_name_that_cannot_be_resolved_is_told_with_where_it_was_found() {
+    let server = unresolvable();
+    let host = server.trim_end_matches(":12345");
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("client")).unwrap();
+    let file = directory.path().join("client/config.yaml");
+    fs::write(file, format!("server:\n  address: \"{server}\"\n")).unwrap();
+    let in_file = "server.address in client/config.yaml, line 2";
+    let in_environment = "CLI_SERVER_ADDRESS in the environment";
+    for (options, environment, source, comes_from) in [
+        (&[][..], None, in_file, in_file),
+        (&[], Some(&server), in_environment, in_environment),
+        (&["--server", &server], None, "--server", ""),
+    ] {
+        let mut command = program(&[&["echo", "--id", "1"], options].concat());
+        command.current_dir(directory.path()).env("CLI_CONNECT_TIMEOUT", "80ms");
+        command.envs(environment.map(|server| ("CLI_SERVER_ADDRESS", server)));
+        let output = finish(command);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let tries: Vec<_> =
+            log(&output).into_iter().filter(|line| line.contains("action: connect")).collect();
+        let reason = format!("reason: host name \"{host}\" cannot be resolved | pause: ");
+        assert!(tries.len() > 1 && tries.iter().all(|line| line.contains(&reason)), "{tries:#?}");
+        let named = format!(" | server: {server} | source: {source}");
+        assert!(tries[0].ends_with(&named), "{tries:#?}");
+        assert!(!tries[1].contains("source"), "{tries:#?}");
+        let mut said = format!(
+            "bolillero: no server answers at {server} for 80ms: host name \"{host}\" cannot be \
+             resolved"
+        );
+        if !comes_from.is_empty() {
+            said += &format!(
+                ". The address comes from {comes_from}: give another with --server HOST:PORT"
+            );
+        }
+        assert_eq!(stderr(&output), said + "\n");
+    }
+}
+
+#[test]
+fn a_host_name_that_cannot_be_resolved_has_a_time_of_its_own() {
+    let impatient = connect::Office {
+        resolve_timeout: Duration::from_millis(20),
+        ..office(&unresolvable(), Duration::from_millis(1))
+    };
+    let mut session = Session::new(Terms { agency: 1, window: 4, draw: None }, cut("", 3));
+    let stop = converse(&impatient, &mut session, &Ending::default(), &mut |_| {}).unwrap_err();
+    assert!(matches!(&stop, Stop::Away { waited, .. } if waited == "20ms"), "{stop}");
+}
+
 #[test]
 fn an_answer_that_stays_away_is_asked_for_on_a_new_connection() {
     let office = Office::with_faults([(0, Fault::Silent), (3, Fault::Silent)]);
@@ -72,8 +129,11 @@ fn an_answer_that_stays_away_is_asked_for_on_a_new_connection() {
 fn office(address: &str, pause: Duration) -> connect::Office {
     connect::Office {
         server: Address::parse(address).unwrap(),
+        source: AddressSource::Typed("--server"),
+        sought: Listener::Office,
         tls: None,
         connect_timeout: Duration::from_hours(1),
+        resolve_timeout: Duration::from_hours(1),
         reply_timeout: Duration::from_hours(1),
         peer_timeout: TIME_MAX,
         pauses: Pauses { first: pause, longest: pause },
@@ -200,8 +260,9 @@ fn forward(from: impl Read, mut to: impl Write, mut left: usize) {
 #[test]
 fn a_network_that_goes_silent_is_noticed_and_nothing_is_lost_or_doubled() {
     let setting = Setting::new(Office::default(), &rows(40));
-    // In the first answer, behind it, within a receipt, and in the middle of the receipts.
-    let address = falls_silent(setting.served.address, &[0, 96, 120, 500]);
+    // In the first answer, in that to the knock, behind the first, within a receipt, and in the
+    // middle of the receipts.
+    let address = falls_silent(setting.served.address, &[0, 0, 96, 120, 500]);
     let options = ["--reply-timeout", "200ms", "--batch-bets-max", "3", "--window", "2"];
     let output = finish(agency(&setting.file(), &address.to_string(), &options));
     assert!(output.status.success(), "{output:?}");
@@ -233,11 +294,15 @@ fn stranger(greeting: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
 #[test]
 fn what_is_no_office_is_told_at_once() {
     let setting = Setting::new(Office::default(), &rows(1));
-    let cases: [(&[u8], &str); 3] = [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "opcode 72"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "opcode 83"),
+    let cases: [(&[u8], &str); 4] = [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is a web server (HTTP), not a central office\n"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "is a server of secure shells (SSH), not a central office\n"),
         // It sends back what it is sent.
-        (b"", "opcode"),
+        (b"", "is an echo server, not a central office; `bolillero echo` speaks to it\n"),
+        (
+            b"what nobody knows\n",
+            "opcode 119 is unknown or not for this side. Is what listens there a central office?\n",
+        ),
     ];
     for (greeting, said) in cases {
         for dialect in [&[][..], &["--base"]] {
@@ -245,8 +310,7 @@ fn what_is_no_office_is_told_at_once() {
             let output = finish(agency(&setting.file(), &address.to_string(), dialect));
             assert_eq!(output.status.code(), Some(1), "{output:?}");
             let error = stderr(&output);
-            assert!(error.contains("the answer cannot be read: ") && error.contains(said));
-            assert!(error.contains("Is what listens there a central office?"), "{error}");
+            assert!(error.ends_with(said), "{error}");
             assert_eq!(came.load(Ordering::SeqCst), 1, "it was tried again: {output:?}");
             let waited = log(&output).iter().any(|line| line.contains("in_progress"));
             assert!(!waited, "{output:?}");

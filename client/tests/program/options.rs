@@ -29,7 +29,7 @@ const TLS: [(&str, &str); 5] = [
 ];
 const ID: (&str, &str) = ("--id", "1 to 65535; else CLI_ID [default: none, it is needed]");
 const TIMEOUTS: [(&str, &str); 3] = [
-    ("--connect-timeout", "[default: 2m]"),
+    ("--connect-timeout", "[default: 2m, and 10s while the host name cannot be resolved]"),
     ("--reply-timeout", "[default: 30s]"),
     ("--peer-timeout", "[default: 30s]"),
 ];

@@ -52,7 +52,10 @@ fn a_server_that_does_not_is_told() {
     failed(&probe(echo::server(|_| Some("x\n".into())), "echo", "20s"), "echo", "\"x\" came back");
     failed(&probe(echo::server(|_| None), "echo", "300ms"), "echo", "for 300ms: no answer in time");
     // Each where the other is looked for.
-    failed(&probe(echo::server(same), "lottery", "300ms"), "lottery", "300ms");
+    let said = "is an echo server, not a central office; `bolillero echo` speaks to it";
+    failed(&probe(echo::server(same), "lottery", "1s"), "lottery", said);
+    let said = "is a central office, not an echo server; `bolillero agency` speaks to it";
+    failed(&probe(Served::new(Office::default()).address, "echo", "20s"), "echo", said);
 }
 
 fn failed(output: &Output, service: &str, said: &str) {

@@ -216,8 +216,9 @@ fn a_deployed_server_that_knows_no_names_is_talked_to() {
 #[test]
 fn a_server_that_lies_is_told_and_costs_no_more_than_it_must() {
     let endless = [WELCOME, NAMED, b"{\"content\": \"", &[b'a'; 1 << 20]].concat();
-    let rows: [(&[u8], &str); 5] = [
-        (b"HTTP/1.1 400 Bad Request\r\n", "what comes cannot be read: not a JSON object: "),
+    let rows: [(&[u8], &str); 6] = [
+        (b"HTTP/1.1 400 Bad Request\r\n", "is a web server (HTTP), not a room"),
+        (b"hola\r\n", "what comes cannot be read: not a JSON object: "),
         (&[b'x'; 1 << 20], "what comes cannot be read: not a JSON object: "),
         (b"{\"status\": 200,, \"content\": 1}", "what comes cannot be read: not a JSON object: "),
         (b"\x15\x03\x03\x00\x02\x02\x28", "speaks TLS: give --tls and --ca FILE"),

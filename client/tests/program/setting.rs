@@ -54,8 +54,9 @@ pub(crate) fn agency(file: &Path, server: &str, options: &[&str]) -> Command {
 }
 
 /// The variables that the program looks at.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 12] = [
     "CLI_ID",
+    "CLI_CONNECT_TIMEOUT",
     "CLI_SERVER_ADDRESS",
     "CLI_LOOP_AMOUNT",
     "CLI_LOOP_PERIOD",
