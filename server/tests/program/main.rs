@@ -38,6 +38,7 @@ mod repairing;
 mod room;
 mod shutdown;
 mod stdout;
+mod strangers;
 mod system_limits;
 mod text;
 mod tls;
