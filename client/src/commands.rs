@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Seek as _, Write as _};
+use std::process::ExitCode;
 use std::thread;
 
 use ::log::LevelFilter;
@@ -25,11 +26,15 @@ use crate::text::Text;
 use crate::winners::{WinnerList, WinnersOutput};
 use crate::{connect, echo, files, generate, load, log, pki, probe, progress, room, signals};
 
-/// The program: what was typed, done.
-///
-/// # Errors
-/// Whatever ended it; [`exit_code`] says what a caller is told.
-pub fn run(args: Args) -> anyhow::Result<()> {
+/// Executes what was typed. A failure is shown, and its kind is the exit code.
+#[must_use]
+pub fn execute(args: Args) -> ExitCode {
+    let Err(error) = run(args) else { return ExitCode::SUCCESS };
+    log::show_failure(&error);
+    ExitCode::from(exit_code(&error))
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
     let environment: &Environment<'_> = &|name| std::env::var_os(name);
     match args.command {
         Command::Agency(args) => run_agency(&AgencyConfig::new(args, environment)?),
@@ -49,8 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// The exit code that goes with an error: 1 failure, 2 usage, 3 chain mismatch, 6 fenced.
-#[must_use]
-pub fn exit_code(error: &anyhow::Error) -> u8 {
+fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<UsageError>() {
         return 2;
     }
@@ -122,7 +126,7 @@ fn until_asked(
         return Ok(());
     }
     let shown = log_line::value(&format!("{error:#}"));
-    ::log::error!("action: {action} | result: fail | {named}error: {shown}");
+    log::fail(format_args!("action: {action} | result: fail | {named}error: {shown}"));
     Err(error)
 }
 

@@ -313,7 +313,7 @@ impl<'a> Line<'a> {
         let address = match std::mem::replace(&mut self.told_address, true) {
             true => String::new(),
             false => {
-                format!(" | server: {server} | source: {}", log_line::value(&source.to_string()))
+                format!(" | server: {server} | from: {}", log_line::value(&source.to_string()))
             }
         };
         log::info!(

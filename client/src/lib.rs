@@ -63,4 +63,4 @@ pub mod pki;
 mod log;
 mod progress;
 
-pub use commands::{exit_code, run};
+pub use commands::execute;

@@ -1,10 +1,15 @@
 //! Writes log lines to stdout, or to stderr where stdout is for data, each with one write. Never
 //! ends or stalls the program: a line that a stalled or closed stream does not take is dropped.
 //! Says nothing itself.
+//!
+//! A failure is a log line, for log parsers, and a line for people on stderr. Where both lead to one
+//! place it is written once: a terminal gets the line for people, a file or a pipe the log line.
 
-use std::io::{self, Write};
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bolillero_fs::read_regular;
 use bolillero_protocol::log_line;
@@ -12,6 +17,7 @@ use bolillero_protocol::time_zone::{ZONE_FILE_BYTES_MAX, Zone};
 use chrono::Utc;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::fstat;
 
 use crate::progress;
 
@@ -34,6 +40,7 @@ pub(crate) fn start(lines: &'static Lines, level: LevelFilter) {
     // A second start in one process (a test) finds the first one's logger.
     let _ = log::set_logger(lines);
     log::set_max_level(level);
+    LOG_IS_ON_STDERR.store(matches!(lines, Lines::Stderr), Ordering::Relaxed);
     let found = Zone::find(std::env::var_os("TZ").as_deref(), |path| {
         Ok(read_regular(path, ZONE_FILE_BYTES_MAX)?)
     });
@@ -43,6 +50,36 @@ pub(crate) fn start(lines: &'static Lines, level: LevelFilter) {
         let error = log_line::value(&error.to_string());
         log::warn!("action: log | result: in_progress | error: {error} | hint: times are UTC");
     }
+}
+
+static LOG_IS_ON_STDERR: AtomicBool = AtomicBool::new(false);
+/// The log line of the failure that ends the program was written.
+static FAILURE_IS_LOGGED: AtomicBool = AtomicBool::new(false);
+
+/// Writes the log line of the failure that ends the program.
+pub(crate) fn fail(line: fmt::Arguments<'_>) {
+    if !(io::stderr().is_terminal() && is_one_place()) {
+        log::error!("{line}");
+        FAILURE_IS_LOGGED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Writes the failure that ends the program for people.
+pub(crate) fn show_failure(error: &anyhow::Error) {
+    if !(FAILURE_IS_LOGGED.load(Ordering::Relaxed) && is_one_place()) {
+        // Where even stderr is closed nobody is left to read it.
+        let said = format!("{error:#}");
+        let _ = writeln!(io::stderr(), "bolillero: {}", log_line::message(&said));
+    }
+}
+
+/// Whether the log and stderr lead to the same terminal, file or pipe.
+fn is_one_place() -> bool {
+    if LOG_IS_ON_STDERR.load(Ordering::Relaxed) {
+        return true;
+    }
+    let ends = (fstat(io::stdout()), fstat(io::stderr()));
+    matches!(ends, (Ok(out), Ok(err)) if (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino))
 }
 
 impl Log for Lines {

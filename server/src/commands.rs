@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use bolillero_protocol::log_line;
 
 use crate::args::{
     Cli, Command, EchoArgs, ExportArgs, FilesArgs, RepairArgs, ServeArgs, VerifyArgs,
@@ -18,7 +17,7 @@ use crate::lifecycle::Lifecycle;
 use crate::server::Sockets;
 use crate::{health, log, server, signals};
 
-/// Does what was asked; a failure is told on stderr.
+/// Executes what was typed. A failure is shown, and its kind is the exit code.
 #[must_use]
 pub fn execute(cli: Cli) -> ExitCode {
     let done = match cli.command {
@@ -35,9 +34,7 @@ pub fn execute(cli: Cli) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Where even stderr is closed there is nobody left to tell.
-            let said = failure.to_string();
-            let _ = writeln!(io::stderr(), "bolillero-server: {}", log_line::message(&said));
+            log::show_failure(&failure);
             ExitCode::from(failure.exit_code())
         }
     }
@@ -86,8 +83,11 @@ fn live(
     let life = Lifecycle::new();
     signals::watch(&life).map_err(Failure::Setup)?;
     let served = serve(&life);
-    if served.is_ok() {
-        ::log::info!("action: exit | result: success");
+    match &served {
+        Ok(()) => ::log::info!("action: exit | result: success"),
+        // What ended a life that serves was logged when it happened.
+        Err(failure) if !life.is_abandoned() => log::fail(failure),
+        Err(_) => {}
     }
     log::finish();
     served

@@ -1,9 +1,14 @@
 //! Writes log lines to stdout: whole lines, at once, and never at the cost of the server. A closed
 //! stdout is given up; lines for one that takes none at present are kept up to a limit, then counted
 //! and dropped.
+//!
+//! A failure is a log line on stdout, for log parsers, and a line for people on stderr. Where both
+//! lead to one place it is written once: a terminal gets the line for people, a file or a pipe the
+//! log line.
 
-use std::io;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +18,10 @@ use bolillero_protocol::time_zone::{ZONE_FILE_BYTES_MAX, Zone};
 use chrono::{DateTime, FixedOffset, Utc};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::fstat;
 use rustix::io::Errno;
+
+use crate::failure::Failure;
 
 /// A pipe that is ready to be written takes this many bytes without blocking (POSIX: PIPE_BUF).
 const PIECE_SIZE_MAX: usize = 4096;
@@ -57,6 +65,33 @@ pub fn info_lines(messages: &str) {
 pub fn finish() {
     let stdout = io::stdout();
     LOGGER.lock().flush(stdout.as_fd(), Instant::now() + STALL_TIME_MAX);
+}
+
+/// The log line of a failure that ends the program was written.
+static FAILURE_IS_LOGGED: AtomicBool = AtomicBool::new(false);
+
+/// Writes the log line of a failure that ends the program.
+pub fn fail(failure: &Failure) {
+    if !(io::stderr().is_terminal() && is_one_place()) {
+        let error = log_line::value(&failure.to_string());
+        log::error!("action: serve | result: fail | error: {error}");
+        FAILURE_IS_LOGGED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Writes a failure that ends the program for people.
+pub fn show_failure(failure: &Failure) {
+    if !(FAILURE_IS_LOGGED.load(Ordering::Relaxed) && is_one_place()) {
+        // Where even stderr is closed nobody is left to read it.
+        let said = failure.to_string();
+        let _ = writeln!(io::stderr(), "bolillero-server: {}", log_line::message(&said));
+    }
+}
+
+/// Whether stdout and stderr lead to the same terminal, file or pipe.
+fn is_one_place() -> bool {
+    let ends = (fstat(io::stdout()), fstat(io::stderr()));
+    matches!(ends, (Ok(out), Ok(err)) if (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino))
 }
 
 struct Logger {

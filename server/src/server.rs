@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, anyhow};
-use bolillero_protocol::log_line;
 use bolillero_protocol::message::DrawId;
 use bolillero_tls::server::Admission;
 
@@ -426,8 +425,7 @@ fn guard<T>(
     let panicked = |_| Err(Failure::Bug(name.to_owned()));
     let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked);
     if let Err(failure) = &result {
-        let error = log_line::value(&failure.to_string());
-        log::error!("action: serve | result: fail | error: {error}");
+        crate::log::fail(failure);
         life.abandon();
     }
     result

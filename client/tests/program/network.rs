@@ -88,9 +88,9 @@ fn a_host_name_that_cannot_be_resolved_is_told_with_where_it_was_found() {
             log(&output).into_iter().filter(|line| line.contains("action: connect")).collect();
         let reason = format!("reason: host name \"{host}\" cannot be resolved | pause: ");
         assert!(tries.len() > 1 && tries.iter().all(|line| line.contains(&reason)), "{tries:#?}");
-        let named = format!(" | server: {server} | source: {source}");
+        let named = format!(" | server: {server} | from: {source}");
         assert!(tries[0].ends_with(&named), "{tries:#?}");
-        assert!(!tries[1].contains("source"), "{tries:#?}");
+        assert!(!tries[1].contains("from: "), "{tries:#?}");
         let mut said = format!(
             "bolillero: no server answers at {server} for 80ms: host name \"{host}\" cannot be \
              resolved"

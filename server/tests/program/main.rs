@@ -25,6 +25,7 @@ mod deployed;
 mod disk_failure;
 mod documents;
 mod echo;
+mod failures;
 mod files;
 mod full_disk;
 mod life;
