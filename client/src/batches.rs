@@ -271,7 +271,7 @@ mod tests {
         let short = batches[2].as_ref().unwrap();
         assert_eq!(short.cut_short_by, Some(6));
         let error = batches.last().unwrap().as_ref().unwrap_err().to_string();
-        assert_eq!(error, "reading bets.csv: line 6: has 1 columns, not 5");
+        assert_eq!(error, "reading bets.csv: line 6: has 1 column, not 5");
         assert_eq!(short.problem.as_ref().unwrap().to_string(), error);
         assert_eq!(sent(batches).0.len(), 2);
     }

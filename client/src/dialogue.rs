@@ -4,6 +4,7 @@
 use bolillero_protocol::error::Corrupt;
 use bolillero_protocol::message::{Reply, RequestError, is_reply};
 use bolillero_protocol::tlv::{Decoder, Packet, Rules};
+use bolillero_protocol::words::counted;
 use bolillero_protocol::{chain::Head, message::opcode};
 
 use crate::connect::{Distrust, Stranger};
@@ -246,10 +247,11 @@ pub enum Stop {
     },
     /// Bets were sent in the text dialect, and their count is lost, or there is none.
     #[error(
-        "the bets of {file} are stored or not, or some of them: {bets} were sent, and they were not \
-         counted ({reason}). They are not sent again, since they could count twice: start again \
+        "the bets of {file} are stored or not, or some of them: {} sent, and not counted \
+         ({reason}). They are not sent again, since they could count twice: start again \
          with the same options but without --text, at the office's other address; a session finds \
-         out what is stored and goes on behind it"
+         out what is stored and goes on behind it",
+        counted(*bets, "bet")
     )]
     Uncounted {
         /// The file.
@@ -373,9 +375,10 @@ const WHAT_TO_DO: &str = "Either the file, --batch-bets-max (CLI_BATCH_MAXAMOUNT
 pub enum Mismatch {
     /// The file, cut to where the office's record ends, gives another chain.
     #[error(
-        "the file and the office's record differ within batches 1 to {seq}: the file gives \
-         {file_bets} bets and head {file_head}, the office has {office_bets} bets and head \
-         {office_head}. {WHAT_TO_DO}"
+        "the file and the office's record differ within batches 1 to {seq}: the file gives {} and \
+         head {file_head}, the office has {} and head {office_head}. {WHAT_TO_DO}",
+        counted(*file_bets, "bet"),
+        counted(*office_bets, "bet")
     )]
     Record {
         /// The last batch of the office's record.
@@ -391,8 +394,9 @@ pub enum Mismatch {
     },
     /// The office counts other bets than were sent to it.
     #[error(
-        "{file_bets} bets were sent, and the office has stored {office_bets} of this connection. \
-         Keep this message, and have the office verify its ledger"
+        "this connection has sent {}, and the office has stored {office_bets} of it. Keep this \
+         message, and have the office verify its ledger",
+        counted(*file_bets, "bet")
     )]
     Count {
         /// Bets that were sent.

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use bolillero_protocol::bet::Bet;
 use bolillero_protocol::error::BetProblem;
+use bolillero_protocol::words::counted;
 use bolillero_protocol::{list, text};
 use csv::{ByteRecord, ErrorKind, StringRecord};
 
@@ -54,7 +55,7 @@ enum Problem {
 /// What is wrong with a row.
 #[derive(Debug, Clone, thiserror::Error)]
 enum RowProblem {
-    #[error("has {0} columns, not 5")]
+    #[error("has {}, not 5", counted(*.0, "column"))]
     Columns(usize),
     #[error("is longer than {ROW_SIZE_MAX} bytes; is a quote not closed?")]
     TooLong,

@@ -10,7 +10,7 @@
 //! chain      the hash chain over what a lane has stored
 //! hftp       the files' protocol: command lines, replies, slices
 //! room       JSON objects of those who talk
-//! log_line   the lines that deployed tools parse
+//! log_line   the lines that deployed tools parse            words    counts as people read them
 //! time_zone  the zone of their times
 //! visible    which characters of a peer's text can be shown
 //! ```
@@ -32,3 +32,4 @@ pub mod room;
 pub mod text;
 pub mod time_zone;
 pub mod tlv;
+pub mod words;

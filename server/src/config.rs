@@ -21,6 +21,7 @@ use bolillero_fs::Access;
 use bolillero_protocol::bet::{AGENCIES_MAX, Number};
 use bolillero_protocol::text;
 use bolillero_protocol::tlv::REQUEST_LENGTH_MAX;
+use bolillero_protocol::words::counted;
 
 pub use self::address::{PORT_DEFAULT, TEXT_PORT_DEFAULT};
 pub use self::connections::{BACKLOG_DEFAULT, Connections, PEER_TIMEOUT_MAX, WORKERS_MAX};
@@ -148,9 +149,9 @@ impl Config {
         let segment_size_min = self.sizes().segment_size_min();
         ensure!(
             self.segment_size >= segment_size_min,
-            "--segment-size {}: at least {segment_size_min} bytes are needed for {} agencies and batches of {} bytes (--max-packet, --listen-text)",
+            "--segment-size {}: at least {segment_size_min} bytes are needed for {} and batches of {} bytes (--max-packet, --listen-text)",
             args.segment_size,
-            args.agencies,
+            counted(args.agencies, "agency"),
             self.batch_body_max(),
         );
         ensure!(self.ledger_queue_bytes_max > 0, "--ledger-queue 0: nothing could be stored");

@@ -7,6 +7,7 @@
 //!                          anything else                             an error, or --force replaces it
 //! ```
 
+use bolillero_protocol::words::counted;
 use sha2::{Digest as _, Sha256};
 
 use super::folder::{Begun, Existing, Folder, Origin, Part, Twin};
@@ -118,8 +119,8 @@ impl Getting<'_> {
         let dropped = part.dropped();
         if dropped > 0 {
             tell(&format!(
-                "{name}: it changed on the server since {dropped} bytes of it were fetched: begins \
-                 anew"
+                "{name}: it changed on the server after {} of it had come: begins anew",
+                counted(dropped, "byte")
             ));
         }
         let received = part.received();
@@ -167,7 +168,7 @@ impl Getting<'_> {
             _ if self.config.verify => "no checksum",
             _ => "not verified",
         };
-        say(&format!("{name}: {} bytes, {checked}{more}", origin.size));
+        say(&format!("{name}: {}, {checked}{more}", counted(origin.size, "byte")));
     }
 }
 

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use bolillero_protocol::words::counted;
+
 use crate::connect::Records;
 use crate::load::latency::Percentiles;
 use crate::load::plan::Dialect;
@@ -68,8 +70,9 @@ impl Report {
             Dialect::Base => "opcodes 1 to 8",
             Dialect::ConnectionPerRequest => "opcodes 1 to 8, a connection for each request",
         };
-        line("load", format!("{agencies} agencies, window {window}, {dialect}"))?;
-        line("sent", format!("{bets} bets in {batches} batches, {} bytes", self.bytes))?;
+        line("load", format!("{}, window {window}, {dialect}", counted(*agencies, "agency")))?;
+        let [bets, batches] = [counted(*bets, "bet"), counted(*batches, "batch")];
+        line("sent", format!("{bets} in {batches}, {} bytes", self.bytes))?;
         line(
             "time",
             format!("{seconds:.3} s, {:.3} s CPU of this client", self.client_cpu_seconds),
@@ -101,7 +104,9 @@ impl Report {
         };
         let batches = self.batches;
         match self.winners {
-            Some(winners) => format!("{batches} {answers}, {winners} winners of all agencies"),
+            Some(winners) => {
+                format!("{batches} {answers}, {} of all agencies", counted(winners, "winner"))
+            }
             None => format!("{batches} {answers}; the agencies are left open"),
         }
     }

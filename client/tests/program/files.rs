@@ -10,6 +10,8 @@ use std::fs;
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
+use bolillero_protocol::words::counted;
+
 use crate::setting::{finish, program, stderr, stdout};
 use crate::shelf::{Shelf, content};
 use place::{Place, sum_line};
@@ -63,7 +65,7 @@ fn files_of_every_size_around_a_slice_are_printed_and_fetched_as_they_are() {
         assert_eq!(stderr(&output), "");
         for (name, content) in &all {
             assert!(fs::read(here.path().join(name)).unwrap() == *content, "{name}");
-            let line = format!("{name}: {} bytes, no checksum\n", content.len());
+            let line = format!("{name}: {}, no checksum\n", counted(content.len(), "byte"));
             assert!(stdout(&output).contains(&line), "{output:?}");
         }
         assert_eq!(fs::read_dir(here.path()).unwrap().count(), sizes.len(), "nothing is left over");

@@ -126,7 +126,11 @@ fn what_is_not_counted_is_told_and_not_sent_again() {
         (answer("ERROR\n"), 1, uncounted),
         (early, 1, uncounted),
         (cut, 1, uncounted),
-        (answer("99\n"), 3, "100 bets were sent, and the office has stored 99 of this connection"),
+        (
+            answer("99\n"),
+            3,
+            "this connection has sent 100 bets, and the office has stored 99 of it",
+        ),
         (answer("NOWINNERS\n"), 1, "the answer cannot be read"),
     ] {
         let (output, heard) = run(&rows(BETS), &[answer]);
@@ -148,7 +152,7 @@ fn a_file_that_would_not_be_brought_to_its_end_is_not_begun() {
     let comma = format!("{}Ana,\"Paz, hijo\",30000001,1990-01-01,1\r\n", rows(3));
     let semicolon = format!("{}A;na,Paz,30000001,1990-01-01,1\r\n", rows(3));
     for (file, said) in [
-        (format!("{}bad row\r\n", rows(20)), "line 21: has 1 columns"),
+        (format!("{}bad row\r\n", rows(20)), "line 21: has 1 column"),
         (comma, "line 4: last name is not free of ',', ';', '#'"),
         (semicolon, "line 4: first name is not free of"),
         (String::new(), "has no bets"),

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde::{Serialize, Serializer};
 
+use bolillero_protocol::words::counted;
+
 use super::{damaged_at, no_ledger, open_directory};
 use crate::failure::Failure;
 use crate::ledger::committer::segment_name;
@@ -155,12 +157,12 @@ impl Verified {
         line("draw", self.draw.clone())?;
         line("winning number", self.winning_number.to_string())?;
         line("agencies", format!("{}, {} ready", self.agencies, self.ready))?;
-        line("bets", format!("{} in {} batches", self.bets, self.batches))?;
+        line("bets", format!("{} in {}", self.bets, counted(self.batches, "batch")))?;
         line("sessions", self.sessions.to_string())?;
         line(
             "drawn",
             match self.winners {
-                Some(winners) => format!("{winners} winners"),
+                Some(winners) => counted(winners, "winner"),
                 None => format!("no ({:?})", self.drawn),
             },
         )?;
@@ -170,12 +172,16 @@ impl Verified {
             line("in progress", format!("from offset {offset} on: not acknowledged yet"))?;
         }
         for Cut { file, offset, bytes, kept_in } in &self.cut {
-            let what = format!("{bytes} bytes from offset {offset} of {file} on, at a start");
+            let what = format!(
+                "{} from offset {offset} of {file} on, at a start",
+                counted(*bytes, "byte")
+            );
             line("cut", format!("{what}: kept in {kept_in}"))?;
         }
         for LaneReport { agency, bets, batches, epoch, ready, head } in &self.lanes {
             let ready = if *ready { "ready" } else { "open" };
-            let lane = format!("{bets} bets in {batches} batches, {epoch} sessions, {ready}");
+            let [bets, batches] = [counted(*bets, "bet"), counted(*batches, "batch")];
+            let lane = format!("{bets} in {batches}, {}, {ready}", counted(*epoch, "session"));
             line(&format!("agency {agency:<8}"), format!("{lane}, head {head}"))?;
         }
         writeln!(out, "sound")

@@ -13,6 +13,7 @@ use bolillero_protocol::bet::Number;
 use bolillero_protocol::chain::{BodyHash, Head};
 use bolillero_protocol::error::Malformed;
 use bolillero_protocol::message::{Code, DrawId, Receipt, Totals, Welcome};
+use bolillero_protocol::words::counted;
 use thiserror::Error;
 
 use super::lane::Lane;
@@ -298,7 +299,8 @@ impl State {
         lane.check_by(agency, by)?;
         let stored = lane.totals();
         if totals.is_some_and(|totals| totals != stored) {
-            let text = format!("stored: last seq {}, {} bets", stored.last_seq, stored.bets);
+            let bets = counted(stored.bets, "bet");
+            let text = format!("stored: last seq {}, {bets}", stored.last_seq);
             return Err(Refused::new(Code::Mismatch, text));
         }
         Ok(if lane.finished { FinishVerdict::Repeat } else { FinishVerdict::Mark(stored.last_seq) })

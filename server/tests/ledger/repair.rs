@@ -171,7 +171,7 @@ const LOSSES: [(&[usize], bool, &[&str]); 7] = [
         true,
         &[
             "missing         group 4\n",
-            "1 openings written anew",
+            "1 opening written anew",
             "agency 3        4 bets in 4 batches, whole, ready",
         ],
     ),
@@ -181,10 +181,10 @@ const LOSSES: [(&[usize], bool, &[&str]); 7] = [
         &[
             "missing         group 7\n",
             "kept            6 bets in 6 batches\n",
-            "agency 1        1 bets in 1 batches, cut behind batch 1. Lost: batch 2 \
+            "agency 1        1 bet in 1 batch, cut behind batch 1. Lost: batch 2 \
                  unreadable; of batches 3 to 4 2 readable, but behind a gap (2 bets, 122 bytes); \
                  that it was ready\n",
-            "agency 2        1 bets in 1 batches, cut behind batch 1. ",
+            "agency 2        1 bet in 1 batch, cut behind batch 1. ",
             "agency 3        4 bets in 4 batches, whole, ready\n",
             "draw            DROPPED",
             "then            start each agency",
@@ -254,10 +254,7 @@ fn a_later_session_alone_proves_no_lane_whole() {
     let groups = [groups, &[batch_or_not, vec![hello(1, 2)], vec![batch(2, 2)]]].concat();
     let (repaired, disk) = repair(&damaged(&write(&groups), &[7])).unwrap();
     let said = report(&repaired);
-    assert!(
-        said.contains("agency 1        1 bets in 1 batches, MAY be cut behind batch 1"),
-        "{said}"
-    );
+    assert!(said.contains("agency 1        1 bet in 1 batch, MAY be cut behind batch 1"), "{said}");
     assert!(said.contains("agency 2        2 bets in 2 batches, whole, open"), "{said}");
     assert!(!repaired.is_lossless());
     assert_eq!(lanes(&disk)[&1].0.len(), 1);
@@ -270,7 +267,7 @@ fn what_cannot_follow_is_cut_though_no_group_is_missing() {
         let groups = [&script()[..6], &[vec![wrong], vec![batch(1, 4), batch(2, 2)]]].concat();
         let (repaired, disk) = repair(&write(&groups)).unwrap();
         let said = report(&repaired);
-        assert!(said.contains("agency 1        1 bets in 1 batches, cut behind batch 1"), "{said}");
+        assert!(said.contains("agency 1        1 bet in 1 batch, cut behind batch 1"), "{said}");
         assert!(said.contains("agency 2        2 bets in 2 batches, whole, open"), "{said}");
         assert!(!repaired.is_lossless(), "{said}");
         assert_eq!(lanes(&disk)[&1].0.len(), 1);

@@ -122,7 +122,7 @@ fn assert_drawn_before(data_dir: &Path, driver: &str) {
     let ended = office.stop();
     assert_healthy_log(&ended.lines);
     assert_eq!(count(&ended.lines, DRAWN), 0, "{ended:?}");
-    assert!(verify(data_dir).contains("drawn           1 winners"));
+    assert!(verify(data_dir).contains("drawn           1 winner"));
 }
 
 #[track_caller]

@@ -59,5 +59,5 @@ fn a_name_that_is_given_twice_is_fetched_once() {
     let place = place::Place::new(&[("a", b"1")]);
     let output = place.get(&["a", "a"]);
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(stdout(&output), "a: 1 bytes, no checksum\n");
+    assert_eq!(stdout(&output), "a: 1 byte, no checksum\n");
 }

@@ -56,8 +56,8 @@ fn a_file_that_changed_between_two_runs_is_begun_anew_and_that_is_told() {
         assert!(output.status.success(), "{output:?}");
         assert!(place.here("big") == *new);
         let told = stderr(&output);
-        let said = told.starts_with("bolillero: big: it changed on the server since ")
-            && told.ends_with(" bytes of it were fetched: begins anew\n");
+        let said = told.starts_with("bolillero: big: it changed on the server after ")
+            && told.ends_with(" bytes of it had come: begins anew\n");
         assert_eq!(said, anew, "{told}");
         assert_eq!(place.listed(), ["big"]);
     }
@@ -90,7 +90,7 @@ fn a_file_that_changes_while_it_is_fetched_is_begun_anew_or_told() {
         });
         assert!(output.status.success(), "{output:?}");
         assert!(place.here("big") == *new);
-        assert!(stderr(&output).contains(" bytes of it were fetched: begins anew\n"), "{output:?}");
+        assert!(stderr(&output).contains(" bytes of it had come: begins anew\n"), "{output:?}");
 
         // Bytes that were printed cannot be taken back.
         put(&old);

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use bolillero_protocol::words::counted;
+
 use super::keep::Keeper;
 use crate::failure::Failure;
 use crate::ledger::salvage::{Missing, Unreadable};
@@ -78,8 +80,8 @@ impl Repaired {
         if self.is_lossless() {
             return Ok(());
         }
-        let lanes = self.lanes_lost();
-        let what = format!("acknowledged records are lost, of {lanes} agencies: see the report");
+        let lanes = counted(self.lanes_lost(), "agency");
+        let what = format!("acknowledged records are lost, of {lanes}: see the report");
         Err(Failure::Damaged(what))
     }
 
@@ -108,7 +110,7 @@ impl Repaired {
             let place = if from == to {
                 file.clone()
             } else {
-                format!("{file} from offset {from} to {to}, {} bytes", to - from)
+                format!("{file} from offset {from} to {to}, {}", counted(to - from, "byte"))
             };
             line("unreadable", format!("{place}: {what}"))?;
         }
@@ -121,13 +123,13 @@ impl Repaired {
         let lanes = || self.agencies().map(|agency| (agency, self.keeper.lane(agency)));
         let bets: u64 = lanes().map(|(_, lane)| lane.totals.bets).sum();
         let batches: u64 = lanes().map(|(_, lane)| lane.totals.last_seq).sum();
-        line("kept", format!("{bets} bets in {batches} batches"))?;
+        line("kept", format!("{} in {}", counted(bets, "bet"), counted(batches, "batch")))?;
         if self.keeper.openings > 0 {
-            let openings = self.keeper.openings;
-            line("sessions", format!("{openings} openings written anew: they hold nothing else"))?;
+            let openings = counted(self.keeper.openings, "opening");
+            line("sessions", format!("{openings} written anew: they hold nothing else"))?;
         }
         if self.keeper.strays > 0 {
-            line("lost", format!("{} records of no known meaning", self.keeper.strays))?;
+            line("lost", format!("{} of no known meaning", counted(self.keeper.strays, "record")))?;
         }
         for (agency, lane) in lanes() {
             self.report_lane(agency, &lane, &mut line)?;
@@ -145,7 +147,7 @@ impl Repaired {
         line: &mut impl FnMut(&str, String) -> io::Result<()>,
     ) -> io::Result<()> {
         let LaneSummary { epoch, totals, finished, .. } = lane;
-        let (bets, last) = (totals.bets, totals.last_seq);
+        let last = totals.last_seq;
         let fate = if let Some(cut) = &self.keeper.lanes[agency as usize - 1].cut {
             format!("cut behind batch {last}. Lost: {}", cut.name(last))
         } else if self.is_unsure(agency) {
@@ -155,7 +157,8 @@ impl Repaired {
         } else {
             format!("whole, {}", if *finished { "ready" } else { "open" })
         };
-        line(&format!("agency {agency:<8}"), format!("{bets} bets in {last} batches, {fate}"))
+        let kept = format!("{} in {}", counted(totals.bets, "bet"), counted(last, "batch"));
+        line(&format!("agency {agency:<8}"), format!("{kept}, {fate}"))
     }
 
     fn name_draw(&self) -> Option<&'static str> {
@@ -194,8 +197,10 @@ impl Cut {
         if self.batches > 0 {
             let Self { batches, bets, bytes, last_seq, readable_from, .. } = self;
             parts.push(format!(
-                "of {} {batches} readable, but behind a gap ({bets} bets, {bytes} bytes)",
-                name_batches(*readable_from, *last_seq)
+                "of {} {batches} readable, but behind a gap ({}, {})",
+                name_batches(*readable_from, *last_seq),
+                counted(*bets, "bet"),
+                counted(*bytes, "byte"),
             ));
         }
         if self.finished {
