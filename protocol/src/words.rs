@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A count with its noun: `1 bet`, `2 bets`, `0 agencies`, `3 batches`.
 #[must_use]
-pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+pub fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
     if count == N::from(1) {
         return format!("{count} {noun}");
     }
