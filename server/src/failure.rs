@@ -68,7 +68,8 @@ impl From<ReadError> for Failure {
                 Self::of_file(format!("{error}: {}", hint_for_file(source)), source)
             }
             ReadError::Damaged { .. } => Self::Damaged(format!(
-                "{error}: nothing was changed; restore the data directory from a copy, or see what \
+                "{error}: nothing was changed; if this directory was copied while a server wrote it, stop \
+                 that server and copy again; else restore the data directory from a copy, or see what \
                  `bolillero-server repair` can save"
             )),
             ReadError::Newer { .. } => Self::Setup(error.into()),

@@ -49,6 +49,7 @@
 pub mod committer;
 pub mod disk;
 pub mod group;
+pub mod last_group;
 pub mod memory;
 pub mod prepare;
 pub mod reader;
@@ -109,7 +110,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// For the committer: there is a group to write, or the ledger ends.
     work: Condvar,
-    /// For the preparer: there are too few spare segments, or the ledger ends.
+    /// For the preparer: there are too few spare segments, something is to be filled or saved, or the
+    /// ledger ends.
     demand: Condvar,
     /// For who found no room: there is a spare segment more.
     room: Condvar,
@@ -232,11 +234,17 @@ impl Ledger {
     /// Notes that the group taken last is durable; tells everybody who waits for it.
     fn finish_group(&self, buffer: Vec<u8>) {
         let mut queue = self.lock();
+        let saving_was_due = queue.saving_is_due;
         let (position, waiters) = queue.finish_group(buffer);
         let admitted = self.admit(&mut queue);
+        let saving_is_due = queue.saving_is_due && !saving_was_due;
         // Under the lock: who was not listed because nothing was pending must see it as durable.
         self.shared.durable.store(position.0, Ordering::Release);
         drop(queue);
+        // Only for a mark, so no load pays for it group by group.
+        if saving_is_due {
+            self.shared.demand.notify_one();
+        }
         for mailbox in waiters.iter().chain(&admitted) {
             mailbox.news();
         }
@@ -269,7 +277,9 @@ impl Ledger {
     }
 
     fn take_prepared(&self) -> Option<Prepared> {
-        self.lock().take_prepared()
+        let prepared = self.lock().take_prepared();
+        self.shared.demand.notify_one();
+        prepared
     }
 
     /// Has the preparer look at how far segments are filled.
@@ -278,12 +288,13 @@ impl Ledger {
         self.shared.demand.notify_one();
     }
 
-    /// Blocks the preparer for `time_max`, or until spare segments are missing or a piece is to be
-    /// filled. False: the ledger ends.
+    /// Blocks the preparer for `time_max`, or until spare segments are missing, or something is to be
+    /// filled or saved. False: the ledger ends.
     fn wait_for_demand(&self, time_max: Duration) -> bool {
         let rests = |queue: &mut Queue| {
             let filling_is_due = std::mem::take(&mut queue.filling_is_due);
-            queue.spares() >= SPARES && !filling_is_due && !queue.is_closed()
+            let is_due = filling_is_due || queue.saving_is_due;
+            queue.spares() >= SPARES && !is_due && !queue.is_closed()
         };
         self.wait_while(&self.shared.demand, time_max, rests)
     }
@@ -291,6 +302,31 @@ impl Ledger {
     /// Blocks the preparer for `time_max`. False: the ledger ends.
     fn pause(&self, time_max: Duration) -> bool {
         self.wait_while(&self.shared.demand, time_max, |queue| !queue.is_closed())
+    }
+
+    /// Whether the number of the last durable group is to be saved. Says so once.
+    fn take_saving_due(&self) -> bool {
+        std::mem::take(&mut self.lock().saving_is_due)
+    }
+
+    fn saving_is_due(&self) -> bool {
+        self.lock().saving_is_due
+    }
+
+    /// The number of the last durable group.
+    fn durable_group(&self) -> u64 {
+        self.lock().durable_group()
+    }
+
+    /// Notes that no group becomes durable any more.
+    fn end_committing(&self) {
+        self.lock().committer_ended = true;
+        self.shared.demand.notify_all();
+    }
+
+    /// Blocks the preparer until the committer has gone.
+    fn wait_for_committer_end(&self) {
+        self.wait_while(&self.shared.demand, Duration::MAX, |queue| !queue.committer_ended);
     }
 
     fn wait_while(

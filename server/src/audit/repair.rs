@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::ledger::disk::{Directory, Disk};
 use crate::ledger::record::{Kind, Record};
 use crate::ledger::rewrite::Rewriter;
-use crate::ledger::salvage::{Find, Survey, salvage, survey};
+use crate::ledger::salvage::{Durable, Find, Survey, salvage, survey};
 use crate::lottery::event::{open_body, open_record};
 use crate::lottery::state::Terms;
 use crate::server::LEDGER_DIRECTORY;
@@ -91,7 +91,9 @@ pub fn repair_ledger(
     let survey = survey(source)?;
     let draw = survey.draw.ok_or_else(|| nothing("no file of it says which draw it is of"))?;
     let out = target.map(|disk| Rewriter::new(disk, draw, survey.size_max));
-    let mut work = Work { given, survey: &survey, repaired: Repaired::default(), out };
+    let repaired =
+        Repaired { end_is_unknown: survey.durable() == Durable::Unknown, ..Repaired::default() };
+    let mut work = Work { given, survey: &survey, repaired, out };
     salvage(source, &survey, &mut |find| work.take(find))?;
     let repaired = work.finish()?;
     if let Some(target) = target {

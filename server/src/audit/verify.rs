@@ -12,6 +12,7 @@ use super::{damaged_at, no_ledger, open_directory};
 use crate::failure::Failure;
 use crate::ledger::committer::segment_name;
 use crate::ledger::disk::Disk;
+use crate::ledger::last_group::LAST_GROUP_FILE;
 use crate::ledger::reader::{Next, ReadError, Tail, read_ledger};
 use crate::ledger::recovery::torn_name_parts;
 use crate::ledger::segment::End;
@@ -36,7 +37,9 @@ pub struct Verified {
     drawn: Draw,
     /// In all, if the draw is done.
     winners: Option<u64>,
-    last_group: LastGroup,
+    last_group: LedgerEnd,
+    /// The group up to which the ledger was known to be durable. Without it a loss at the end is not seen.
+    known_durable: Option<u64>,
     in_progress: Option<InProgress>,
     /// What starts have cut from the ledger's end.
     cut: Vec<Cut>,
@@ -46,7 +49,7 @@ pub struct Verified {
 
 /// The group that was synced last.
 #[derive(Debug, Serialize)]
-struct LastGroup {
+struct LedgerEnd {
     number: u64,
     file: String,
     /// Where it ends.
@@ -132,7 +135,8 @@ impl Verified {
             sessions: lanes.iter().map(|lane| u64::from(lane.epoch)).sum(),
             drawn: state.draw(),
             winners: None,
-            last_group: LastGroup { number: tail.next_group - 1, file, end: offset },
+            last_group: LedgerEnd { number: tail.next_group - 1, file, end: offset },
+            known_durable: tail.known_durable,
             in_progress,
             cut: Vec::new(),
             lanes,
@@ -166,8 +170,15 @@ impl Verified {
                 None => format!("no ({:?})", self.drawn),
             },
         )?;
-        let LastGroup { number, file, end } = &self.last_group;
+        let LedgerEnd { number, file, end } = &self.last_group;
         line("last group", format!("{number}, in {file}, to offset {end}"))?;
+        line(
+            "end",
+            match self.known_durable {
+                Some(group) => format!("checked: group {group} was known to be durable"),
+                None => format!("unknown: without {LAST_GROUP_FILE} a loss at the end is not seen"),
+            },
+        )?;
         if let Some(InProgress { offset, .. }) = self.in_progress {
             line("in progress", format!("from offset {offset} on: not acknowledged yet"))?;
         }

@@ -199,6 +199,13 @@ impl Committer {
     }
 }
 
+impl Drop for Committer {
+    /// However it ends, the preparer waits for it.
+    fn drop(&mut self) {
+        self.ledger.end_committing();
+    }
+}
+
 /// The file name of a segment.
 #[must_use]
 pub fn segment_name(segment: u32) -> String {

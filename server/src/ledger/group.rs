@@ -65,7 +65,11 @@ pub(super) struct Queue {
     prepared: VecDeque<Prepared>,
     /// The preparer has to look at how far segments are filled.
     pub(super) filling_is_due: bool,
+    /// The preparer has to save which group is durable.
+    pub(super) saving_is_due: bool,
     closed: bool,
+    /// The committer has gone: no group becomes durable any more.
+    pub(super) committer_ended: bool,
     spare_buffer: Vec<u8>,
 }
 
@@ -89,7 +93,9 @@ impl Queue {
             admissions: 0,
             prepared: VecDeque::new(),
             filling_is_due: false,
+            saving_is_due: false,
             closed: false,
+            committer_ended: false,
             spare_buffer: Vec::new(),
         }
     }
@@ -161,6 +167,7 @@ impl Queue {
     pub(super) fn finish_group(&mut self, mut buffer: Vec<u8>) -> (Position, Vec<Mailbox>) {
         let pending = self.pending.pop_front().expect("a group was taken");
         self.bytes -= pending.bytes;
+        self.saving_is_due |= pending.records == 0;
         // Who is told now may be back with the next record soon, beside those who came meanwhile.
         self.expected = pending.records + (self.tail.0 - self.taken.0);
         if buffer.capacity() <= BUFFER_KEPT_MAX {
@@ -172,6 +179,11 @@ impl Queue {
 
     pub(super) fn tail(&self) -> Position {
         self.tail
+    }
+
+    /// The number of the last durable group.
+    pub(super) fn durable_group(&self) -> u64 {
+        self.pending.front().map_or(self.next_number, |pending| pending.number) - 1
     }
 
     pub(super) fn await_admission(&mut self, waiter: &mut Waiter) {
@@ -208,7 +220,9 @@ impl Queue {
         self.room_is_missing = true;
     }
 
+    /// The segment to go on in. All groups of the one before it are durable.
     pub(super) fn take_prepared(&mut self) -> Option<Prepared> {
+        self.saving_is_due = true;
         self.prepared.pop_front()
     }
 
@@ -268,8 +282,14 @@ mod tests {
         let mut space = Space::new(sizes, 1, sizes.segment);
         space.spares = 2;
         let header = SegmentHeader { segment: 1, first_group: 1, draw: DrawId([1; 8]) };
-        let tail =
-            Tail { header, offset: 36, next_group: 1, ends_with_mark: true, end: End::Clean };
+        let tail = Tail {
+            header,
+            offset: 36,
+            next_group: 1,
+            ends_with_mark: true,
+            end: End::Clean,
+            known_durable: None,
+        };
         Queue::new(space, &tail, Position(7), 1 << 20)
     }
 
@@ -286,6 +306,22 @@ mod tests {
             append(queue, 10);
         }
         queue.finish_group(group.buffer);
+    }
+
+    #[test]
+    fn a_group_is_durable_once_it_is_finished_and_a_mark_has_that_saved() {
+        let mut queue = queue();
+        assert_eq!(queue.durable_group(), 0);
+        append(&mut queue, 10);
+        commit(&mut queue, 1);
+        assert_eq!((queue.durable_group(), queue.saving_is_due), (1, false));
+        let group = queue.take_group().expect("it came meanwhile");
+        assert!(queue.mark());
+        assert_eq!(queue.durable_group(), 1, "taken is not durable");
+        queue.finish_group(group.buffer);
+        assert_eq!((queue.durable_group(), queue.saving_is_due), (2, false));
+        commit(&mut queue, 0);
+        assert_eq!((queue.durable_group(), queue.saving_is_due), (3, true));
     }
 
     #[test]

@@ -5,14 +5,19 @@
 //! changes. So the next segment is filled while the current one is used, a small piece for each as
 //! much that is stored; in the current one it is done only when it is quiet. A segment that is not
 //! filled serves as well.
+//!
+//! The same thread saves which group is durable, see [`super::last_group`]: bets never wait for that.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use bolillero_protocol::message::DrawId;
 
 use super::Ledger;
 use super::disk::{Disk, File, is_no_room};
+use super::last_group::LastGroupFile;
 use crate::hint::hint_for_file;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
@@ -28,6 +33,8 @@ const FILL_PAUSE: Duration = Duration::from_micros(500);
 const QUIET_TIME: Duration = Duration::from_millis(1);
 /// How long until room is looked for again.
 const ROOM_RETRY: Duration = Duration::from_secs(1);
+/// How old the saved number of the last durable group may be while groups are written.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How far ahead of the committer a filler goes on that it has caught up with.
 const SKIP_SIZE: u64 = 2 * FILL_PIECE as u64;
 /// What the name of a file that is no segment yet ends in.
@@ -127,25 +134,41 @@ pub struct Preparer {
     zeros: Vec<u8>,
     /// Makes the temporary names different.
     count: u64,
+    last_group: LastGroupFile,
+    /// When a save was last looked for.
+    saved_at: Instant,
 }
 
 impl Preparer {
     pub(super) fn new(
         ledger: Ledger,
         disk: Arc<dyn Disk>,
+        draw: DrawId,
         segment_size: u64,
         current: Arc<Filling>,
     ) -> Self {
-        let zeros = vec![0; FILL_PIECE];
-        Self { ledger, disk, segment_size, fillings: VecDeque::from([current]), zeros, count: 0 }
+        Self {
+            ledger,
+            segment_size,
+            fillings: VecDeque::from([current]),
+            zeros: vec![0; FILL_PIECE],
+            count: 0,
+            last_group: LastGroupFile::new(Arc::clone(&disk), draw),
+            disk,
+            saved_at: Instant::now(),
+        }
     }
 
-    /// Allocates a spare segment if one is missing, else fills a piece of the next segment if one is
-    /// due, else of the current one.
+    /// Saves which group is durable if that is due. Then allocates a spare segment if one is missing,
+    /// else fills a piece of the next segment if one is due, else of the current one.
     ///
     /// # Errors
     /// None that matters to what is stored: a spare segment could not be made. It is tried again.
     pub fn step(&mut self) -> io::Result<Preparation> {
+        // First, because a disk without room for a segment has room for this.
+        if self.ledger.take_saving_due() {
+            self.save_last_group();
+        }
         if self.ledger.spares() < SPARES {
             return self.add_spare();
         }
@@ -157,6 +180,17 @@ impl Preparer {
             None => self.fillings[0].fill_piece(&self.zeros),
         };
         Ok(if filled.unwrap_or(false) { Preparation::Progress } else { Preparation::Idle })
+    }
+
+    /// Saves the number of the last durable group, so that a loss at the ledger's end is found. That it
+    /// fails is logged, and changes nothing else.
+    pub fn save_last_group(&mut self) {
+        self.last_group.save(self.ledger.durable_group());
+        self.saved_at = Instant::now();
+    }
+
+    fn is_save_overdue(&self) -> bool {
+        self.saved_at.elapsed() >= SAVE_INTERVAL
     }
 
     /// The segment in use comes first.
@@ -186,30 +220,38 @@ impl Preparer {
         Ok(Preparation::Progress)
     }
 
-    /// Steps until the ledger is closed, at a pace that leaves the disk to the committer. For a thread.
+    /// Steps until the ledger is closed, at a pace that leaves the disk to the committer, and saves its
+    /// end once the committer has gone. For a thread.
     pub fn run(&mut self) {
         let mut had_room = true;
         loop {
+            if self.is_save_overdue() {
+                self.save_last_group();
+            }
             let step = self.step();
             let go_on = match &step {
-                Ok(Preparation::Idle) => self.ledger.wait_for_demand(Duration::MAX),
+                Ok(Preparation::Idle) => self.ledger.wait_for_demand(SAVE_INTERVAL),
                 Ok(Preparation::Progress) => self.ledger.pause(FILL_PAUSE),
                 Ok(Preparation::NoRoom) | Err(_) => self.ledger.pause(ROOM_RETRY),
             };
             if !go_on || !self.wait_for_work() {
-                return;
+                break;
             }
             had_room = log_room(&step, had_room);
         }
+        // The committer still writes what is queued, and the last mark.
+        self.ledger.wait_for_committer_end();
+        self.save_last_group();
     }
 
-    /// Blocks until a spare segment is missing, a piece of the next one is due, or it is quiet. False:
-    /// the ledger ends.
+    /// Blocks until a spare segment is missing, a piece of the next one or a save is due, or it is
+    /// quiet. False: the ledger ends.
     fn wait_for_work(&mut self) -> bool {
         loop {
             self.forget_used();
             let used = self.fillings[0].used();
-            if self.ledger.spares() < SPARES || self.due().is_some() {
+            let saves = self.ledger.saving_is_due() || self.is_save_overdue();
+            if saves || self.ledger.spares() < SPARES || self.due().is_some() {
                 return true;
             }
             if !self.ledger.wait_for_demand(QUIET_TIME) {
@@ -272,7 +314,6 @@ mod tests {
     use crate::ledger::record::{Kind, Record};
     use crate::ledger::recovery::{Settings, open_ledger};
     use crate::ledger::space::Sizes;
-    use bolillero_protocol::message::DrawId;
 
     /// Longer than any of this takes on a loaded machine.
     const PATIENCE: Duration = Duration::from_secs(30);

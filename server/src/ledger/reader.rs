@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::committer::segment_name;
 use super::disk::Disk;
+use super::last_group::{self, LastGroup};
 use super::segment::{BadHeader, End, FORMAT, Group, SegmentHeader, SegmentReader};
 
 /// Why a ledger was not read to its end.
@@ -57,6 +58,9 @@ pub struct Tail {
     pub ends_with_mark: bool,
     /// What stands behind the last group: never [`End::Followed`].
     pub end: End,
+    /// Up to which group the ledger was known to be durable before it was read: no smaller than
+    /// this is `next_group - 1`. `None` where nothing says so.
+    pub known_durable: Option<u64>,
 }
 
 /// Where a visited group stands.
@@ -83,7 +87,8 @@ pub enum Next {
 /// Visits the groups of a ledger in order. `None` when there is no ledger at all, or the visitor stopped.
 ///
 /// # Errors
-/// [`ReadError`], also that of the visitor.
+/// [`ReadError`], also that of the visitor. A ledger that ends before a group that was durable is
+/// damaged.
 pub fn read_ledger(disk: &dyn Disk, visit: Visit<'_>) -> Result<Option<Tail>, ReadError> {
     let mut chain = Chain::new(disk)?;
     while let Some(segment) = chain.next() {
@@ -93,7 +98,7 @@ pub fn read_ledger(disk: &dyn Disk, visit: Visit<'_>) -> Result<Option<Tail>, Re
         let Some(walked) = walk.run(visit)? else { return Ok(None) };
         chain.add(walked);
     }
-    Ok(chain.previous)
+    chain.end()
 }
 
 /// Visits the groups of a ledger on up to `readers` threads, each segment with what `begin` makes for
@@ -130,7 +135,7 @@ pub fn read_segments<V: Send>(
             take(seen);
         }
     }
-    Ok(chain.previous)
+    chain.end()
 }
 
 /// Reads the first few of `segments`, as many as there are readers, all at once.
@@ -203,11 +208,23 @@ struct Chain {
     previous: Option<Tail>,
     /// The last segment known of.
     last: u32,
+    /// Which group is durable.
+    durable: Option<LastGroup>,
 }
 
 impl Chain {
     fn new(disk: &dyn Disk) -> Result<Self, ReadError> {
-        Ok(Self { previous: None, last: segments(disk)? })
+        // Read before the segments: a server that runs beside only adds to them.
+        let durable = last_group::read(disk)?;
+        Ok(Self { previous: None, last: segments(disk)?, durable })
+    }
+
+    /// How the ledger ends, once all of it was read.
+    fn end(self) -> Result<Option<Tail>, ReadError> {
+        let Some(durable) = self.durable else { return Ok(self.previous) };
+        let tail = self.previous.ok_or_else(|| durable.without_segments())?;
+        durable.check(&tail)?;
+        Ok(Some(Tail { known_durable: Some(durable.number), ..tail }))
     }
 
     /// The segment that comes next.
@@ -321,7 +338,8 @@ impl<'a> Walk<'a> {
             End::Clean | End::Torn => {
                 let next_group = self.reader.next_group();
                 let ends_with_mark = self.ends_with_mark;
-                return Ok(Tail { header, offset, next_group, ends_with_mark, end });
+                let known_durable = None;
+                return Ok(Tail { header, offset, next_group, ends_with_mark, end, known_durable });
             }
         };
         Err(damaged(self.segment, offset, &what))

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::committer::{CommitError, Committer, Current, LogLines, segment_name};
 use super::disk::{Disk, File, is_no_room, read_full_at};
 use super::group::Queue;
+use super::last_group;
 use super::prepare::{Filling, Preparation, Preparer, TEMPORARY};
 use super::reader::{self, Next, ReadError, Tail};
 use super::record::Record;
@@ -112,6 +113,10 @@ pub fn open_ledger(
 ) -> Result<Opened, OpenError> {
     remove_temporary(&*disk)?;
     if reader::segments(&*disk)? == 0 {
+        // Where it was durable once, a new one would hide that it is gone.
+        if let Some(last) = last_group::read(&*disk)? {
+            return Err(last.without_segments().into());
+        }
         create(&*disk, settings, new_draw, first)?;
     }
     let mut records = 0;
@@ -122,10 +127,9 @@ pub fn open_ledger(
     let space = Space::new(settings.sizes, tail.header.segment, left);
     let queue = Queue::new(space, &tail, Position(records), settings.queue_bytes_max);
     let ledger = Ledger::new(queue, Position(records));
-    let filling = Arc::clone(&current.filling);
+    let (draw, filling) = (tail.header.draw, Arc::clone(&current.filling));
     let preparer =
-        Preparer::new(ledger.clone(), Arc::clone(&disk), settings.sizes.segment, filling);
-    let draw = tail.header.draw;
+        Preparer::new(ledger.clone(), Arc::clone(&disk), draw, settings.sizes.segment, filling);
     let committer = Committer::new(ledger.clone(), disk, draw, current, log_lines);
     let found = Found { draw, records, torn };
     let mut opened = Opened { ledger, committer, preparer, found };
@@ -134,11 +138,12 @@ pub fn open_ledger(
 }
 
 impl Opened {
-    /// Marks the end, so that damage to the last group is not taken for a tear, and prepares the
-    /// spare segments without which no batch is taken, if there is room.
+    /// Marks the end, so that damage to the last group is not taken for a tear, saves where it is, and
+    /// prepares the spare segments without which no batch is taken, if there is room.
     fn make_ready(&mut self) -> Result<(), OpenError> {
         self.ledger.mark();
         self.committer.step()?;
+        self.preparer.save_last_group();
         while self.ledger.spares() < super::prepare::SPARES {
             match self.preparer.step() {
                 Ok(Preparation::Progress) => {}

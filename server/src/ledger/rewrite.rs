@@ -8,6 +8,7 @@ use bolillero_protocol::message::DrawId;
 
 use super::committer::segment_name;
 use super::disk::{Disk, File};
+use super::last_group::{self, LastGroup};
 use super::record::Record;
 use super::segment::{
     GROUP_OVERHEAD, GROUP_SIZE_MAX, SEGMENT_HEADER_SIZE, SegmentHeader, begin_group, seal_group,
@@ -69,7 +70,7 @@ impl<'a> Rewriter<'a> {
         self.write_group()
     }
 
-    /// Ends the ledger with a mark, and has it durable.
+    /// Ends the ledger with a mark, makes it durable, and saves which group is its last.
     ///
     /// # Errors
     /// What the disk fails with.
@@ -78,7 +79,9 @@ impl<'a> Rewriter<'a> {
         if let Some((file, _)) = &self.current {
             file.sync()?;
         }
-        self.disk.sync_directory()
+        self.disk.sync_directory()?;
+        let last = LastGroup { draw: self.draw, number: self.next_group - 1 };
+        last_group::create(self.disk, last).map(drop)
     }
 
     fn write_group(&mut self) -> io::Result<()> {

@@ -1,6 +1,8 @@
 //! Reads a damaged ledger: every group that is still whole, in order, and what is missing between
 //! them. Changes nothing. Knows no record: what may be kept of a group is for others to say.
 //!
+//! Groups that are missing at the end are known from the file that says how far the ledger was durable.
+//!
 //! Groups are looked for behind damage at every byte, in segments whose header is lost, and in files
 //! that have each other's names: it is the numbers of the groups that tell their order.
 
@@ -8,6 +10,7 @@ use bolillero_protocol::message::DrawId;
 
 use super::committer::segment_name;
 use super::disk::Disk;
+use super::last_group::{self, LAST_GROUP_FILE};
 use super::reader::{ReadError, io_error, segment_numbers};
 use super::segment::{BadHeader, End, GROUP_OVERHEAD, Group, SegmentReader};
 
@@ -58,6 +61,29 @@ pub struct Survey {
     unreadable: Vec<Unreadable>,
     /// Of the last file nothing is known, not even which groups it had.
     end_is_unknown: bool,
+    durable: Durable,
+}
+
+/// What is known of how far a ledger was durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durable {
+    /// Nothing ever said so.
+    Unknown,
+    /// Something said so, and cannot be read.
+    Lost,
+    /// Up to this group.
+    UpTo(u64),
+}
+
+impl Durable {
+    /// Whether a ledger may end before this group, without a loss.
+    fn allows_end_before(self, group: u64) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Lost => false,
+            Self::UpTo(last) => last < group,
+        }
+    }
 }
 
 /// A file from which something can be read.
@@ -81,6 +107,7 @@ pub fn survey(disk: &dyn Disk) -> Result<Survey, ReadError> {
         parts: Vec::new(),
         unreadable: Vec::new(),
         end_is_unknown: false,
+        durable: Durable::Unknown,
     };
     let mut expected = 1;
     for segment in segment_numbers(disk)? {
@@ -99,6 +126,7 @@ pub fn survey(disk: &dyn Disk) -> Result<Survey, ReadError> {
         survey.parts.extend(part);
     }
     survey.parts.sort_by_key(|part| part.first_group);
+    survey.look_at_last_group(disk)?;
     Ok(survey)
 }
 
@@ -114,19 +142,46 @@ pub fn salvage<E: From<ReadError>>(
     for unreadable in &survey.unreadable {
         visit(Find::Unreadable(unreadable.clone()))?;
     }
-    let mut walk = Walk { visit, expected: 1, gap: Vec::new() };
+    let durable = survey.durable;
+    let mut walk = Walk { visit, expected: 1, gap: Vec::new(), durable };
     for (index, part) in survey.parts.iter().enumerate() {
         let is_last = index + 1 == survey.parts.len() && !survey.end_is_unknown;
         walk.through(disk, part, is_last)?;
     }
-    if survey.end_is_unknown {
-        let (first, next) = (walk.expected, None);
-        (walk.visit)(Find::Missing(Missing { first, next, only_marks: false }))?;
-    }
-    Ok(())
+    let first = walk.expected;
+    let next = match durable {
+        _ if survey.end_is_unknown => None,
+        Durable::UpTo(group) if group >= first => Some(group.saturating_add(1)),
+        Durable::UpTo(_) | Durable::Unknown => return Ok(()),
+        Durable::Lost => None,
+    };
+    (walk.visit)(Find::Missing(Missing { first, next, only_marks: false }))
 }
 
 impl Survey {
+    /// What is known of how far the ledger was durable.
+    #[must_use]
+    pub fn durable(&self) -> Durable {
+        self.durable
+    }
+
+    fn look_at_last_group(&mut self, disk: &dyn Disk) -> Result<(), ReadError> {
+        let checked = last_group::read(disk).and_then(|last| match (last, self.draw) {
+            (Some(last), Some(draw)) => last.check_draw(draw).map(|()| Some(last)),
+            (last, _) => Ok(last),
+        });
+        self.durable = match checked {
+            Ok(last) => last.map_or(Durable::Unknown, |last| Durable::UpTo(last.number)),
+            Err(ReadError::Damaged { what, .. }) => {
+                let file = LAST_GROUP_FILE.to_owned();
+                self.unreadable.push(Unreadable { file, from: 0, to: 0, what });
+                Durable::Lost
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+
     /// What can be read from a file; `None` when that is nothing.
     fn look_at(&mut self, disk: &dyn Disk, segment: u32) -> Result<Option<Part>, ReadError> {
         let file = segment_name(segment);
@@ -182,6 +237,7 @@ struct Walk<'v, E> {
     expected: u64,
     /// How many bytes are unreadable since the last group, piece by piece; all in one file.
     gap: Vec<u64>,
+    durable: Durable,
 }
 
 impl<E: From<ReadError>> Walk<'_, E> {
@@ -199,8 +255,9 @@ impl<E: From<ReadError>> Walk<'_, E> {
             match reader.end().map_err(failed)? {
                 End::Clean => return Ok(()),
                 End::Torn => {
-                    // What it was, the next part's first group tells.
-                    let what = if is_last { TORN } else { NO_GROUP };
+                    // What it was, the next part's first group tells, or how far it was durable.
+                    let is_torn = is_last && self.durable.allows_end_before(self.expected);
+                    let what = if is_torn { TORN } else { NO_GROUP };
                     return self.tell(&file, from, reader.size(), what);
                 }
                 End::Followed(to) => {

@@ -5,23 +5,24 @@ use bolillero_server::ledger::memory::{Files, MemoryDisk};
 use bolillero_server::ledger::reader::{Next, ReadError, read_ledger};
 use bolillero_server::ledger::recovery::OpenError;
 
-use crate::life::{Event, Life, left_behind};
+use crate::life::{Event, Life, left_behind, without_last_group};
 
-/// The last group of a ledger: where it begins and ends, and how many records stand before it.
-struct LastGroup {
-    file: String,
-    start: usize,
-    end: usize,
+/// A group of a ledger: where it begins and ends, and how many records stand before it.
+pub(crate) struct Stands {
+    pub(crate) file: String,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
     records_before: usize,
 }
 
-fn groups(files: &Files) -> Vec<(u32, LastGroup)> {
+/// All groups, each with the number of its segment.
+pub(crate) fn groups(files: &Files) -> Vec<(u32, Stands)> {
     let mut groups = Vec::new();
     let mut records_before = 0;
     read_ledger(&MemoryDisk::with_files(files), &mut |place, group| {
         let start = usize::try_from(place.offset).unwrap();
         let (file, end) = (format!("{:08}.log", place.segment), start + 20 + group.bytes.len());
-        groups.push((place.segment, LastGroup { file, start, end, records_before }));
+        groups.push((place.segment, Stands { file, start, end, records_before }));
         records_before += group.records().count();
         Ok(Next::Continue)
     })
@@ -29,7 +30,8 @@ fn groups(files: &Files) -> Vec<(u32, LastGroup)> {
     groups
 }
 
-fn marked() -> (Files, Vec<Event>) {
+/// A ledger that ends with a mark, which is known to be durable.
+pub(crate) fn marked() -> (Files, Vec<Event>) {
     let disk = MemoryDisk::with_files(&left_behind().0);
     let appended = Life::open(&disk).unwrap().past.appended;
     (disk.durable_files(), appended)
@@ -37,7 +39,7 @@ fn marked() -> (Files, Vec<Event>) {
 
 /// The file and the offset that a refused start names.
 #[track_caller]
-fn refused(error: OpenError) -> (String, usize) {
+pub(crate) fn refused(error: OpenError) -> (String, usize) {
     let OpenError::Read(ReadError::Damaged { file, offset, .. }) = &error else {
         panic!("not refused as damage: {error}");
     };
@@ -46,9 +48,11 @@ fn refused(error: OpenError) -> (String, usize) {
     named
 }
 
+/// As a server leaves it that died before it had saved how far the ledger is durable.
 #[test]
 fn a_cut_of_the_last_segment_at_any_byte_keeps_every_whole_group() {
     let (files, past) = left_behind();
+    let files = without_last_group(files);
     let groups = groups(&files);
     let (last, _) = groups[groups.len() - 1];
     let name = format!("{last:08}.log");

@@ -60,8 +60,13 @@ pub(crate) fn script() -> Vec<Vec<Event>> {
 
 pub(crate) fn drawn() -> Files {
     let files = write(&script());
-    assert_eq!(files.len(), 3, "{:?}", files.keys());
+    assert_eq!(segments(&files).len(), 3, "{:?}", files.keys());
     files
+}
+
+/// The names of the segments, in order.
+pub(crate) fn segments(files: &Files) -> Vec<String> {
+    files.keys().filter(|name| name.ends_with(".log")).cloned().collect()
 }
 
 /// Where each group stands: its file, its first byte, and the byte behind it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bolillero_protocol::message::DrawId;
 use bolillero_server::failure::Failure;
 use bolillero_server::ledger::committer::{CommitError, Committer, Step};
+use bolillero_server::ledger::last_group::LAST_GROUP_FILE;
 use bolillero_server::ledger::memory::{Files, MemoryDisk};
 use bolillero_server::ledger::prepare::Preparer;
 use bolillero_server::ledger::reader::{Next, ReadError, Tail, read_ledger};
@@ -180,6 +181,12 @@ pub(crate) fn left_behind() -> (Files, Past) {
     live_through(&disk, &mut past).unwrap();
     assert_eq!(past.durable, past.appended.len());
     (disk.durable_files(), past)
+}
+
+/// The same files as an earlier version left them: nothing says how far the ledger was durable.
+pub(crate) fn without_last_group(mut files: Files) -> Files {
+    assert!(files.remove(LAST_GROUP_FILE).is_some());
+    files
 }
 
 /// What a reader sees, beside a server or not.

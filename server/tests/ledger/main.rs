@@ -10,6 +10,7 @@ mod beside;
 mod damage;
 mod directory;
 mod drawn;
+mod end;
 mod faults;
 mod life;
 mod memory;

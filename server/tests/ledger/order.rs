@@ -2,9 +2,10 @@
 
 use bolillero_server::ledger::Waiter;
 use bolillero_server::ledger::committer::Step;
+use bolillero_server::ledger::last_group::{self, LAST_GROUP_FILE};
 use bolillero_server::ledger::memory::{Call, MemoryDisk};
 
-use crate::life::{Life, batch, hello};
+use crate::life::{Life, batch, hello, read};
 use crate::waiters::Bell;
 
 fn write(name: &str, offset: u64, length: usize) -> Call {
@@ -65,6 +66,50 @@ fn a_segment_gets_its_name_after_its_predecessor_is_synced_and_before_its_first_
         sync(second),
     ];
     assert_eq!(disk.calls(), expected);
+}
+
+/// A slot is overwritten only while the other one has the newest number that is durable.
+#[test]
+fn the_number_of_a_group_is_saved_after_its_sync_into_one_slot_after_the_other() {
+    let disk = MemoryDisk::new();
+    let mut life = Life::open(&disk).unwrap();
+    for (seq, slot) in (1..).zip([0, 4096, 0, 4096]) {
+        life.append(batch(1, seq, 10)).unwrap();
+        disk.forget_calls();
+        life.step().unwrap();
+        life.preparer.save_last_group();
+        life.preparer.save_last_group();
+        let saved = [write(LAST_GROUP_FILE, slot, 32), sync(LAST_GROUP_FILE)];
+        assert_eq!(disk.calls()[2..], saved, "once, and without another call");
+        let number = last_group::read(&disk).unwrap().unwrap().number;
+        assert_eq!(number + 1, read(&disk).unwrap().1.unwrap().next_group);
+    }
+}
+
+#[test]
+fn the_preparer_saves_at_a_mark_and_at_a_new_segment_and_the_committer_never() {
+    let disk = MemoryDisk::new();
+    let mut life = Life::open(&disk).unwrap();
+    let saves = |calls: &[Call]| {
+        calls
+            .iter()
+            .filter(|call| matches!(call, Call::Write(name, ..) if name == LAST_GROUP_FILE))
+            .count()
+    };
+    for (seq, expected) in (1..).zip([0, 1, 0]) {
+        // The second has no room in the first segment.
+        life.append(batch(1, seq, 150)).unwrap();
+        disk.forget_calls();
+        life.step().unwrap();
+        assert_eq!(saves(&disk.calls()), 0);
+        life.preparer.step().unwrap();
+        assert_eq!(saves(&disk.calls()), expected, "batch {seq}");
+    }
+    disk.forget_calls();
+    life.mark();
+    assert_eq!(saves(&disk.calls()), 0);
+    life.preparer.step().unwrap();
+    assert_eq!(saves(&disk.calls()), 1);
 }
 
 #[test]

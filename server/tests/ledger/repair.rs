@@ -9,8 +9,8 @@ use bolillero_server::failure::Failure;
 use bolillero_server::ledger::memory::{Done, Files, MemoryDisk};
 use bolillero_server::ledger::record::Kind;
 
-use crate::drawn::{AGENCIES, batch, drawn, places, script, terms, write};
-use crate::life::{Event, finish, hello, read};
+use crate::drawn::{AGENCIES, batch, drawn, places, script, segments, terms, write};
+use crate::life::{Event, finish, hello, read, without_last_group};
 
 fn given() -> Given {
     Given { agencies: AGENCIES, winning_number: terms().winning_number }
@@ -92,7 +92,7 @@ fn a_sound_ledger_is_kept_whole() {
 fn a_flip_of_any_byte_gives_a_sound_ledger_and_every_loss_is_told() {
     let mut files = drawn();
     let whole = lanes(&MemoryDisk::with_files(&files));
-    for name in files.clone().into_keys() {
+    for name in segments(&files) {
         for at in 0..files[&name].len() {
             files.get_mut(&name).unwrap()[at] ^= 0x41;
             check(&files, &whole, &format!("{name} at {at}"));
@@ -102,15 +102,89 @@ fn a_flip_of_any_byte_gives_a_sound_ledger_and_every_loss_is_told() {
 }
 
 #[test]
-fn a_cut_of_any_but_the_last_segment_at_any_byte_is_told() {
+fn a_cut_of_any_segment_at_any_byte_is_told() {
     let files = drawn();
     let whole = lanes(&MemoryDisk::with_files(&files));
-    for name in ["00000001.log", "00000002.log"] {
-        for length in 0..files[name].len() {
+    for name in segments(&files) {
+        for length in 0..files[&name].len() {
             let mut cut = files.clone();
-            cut.get_mut(name).unwrap().truncate(length);
+            cut.get_mut(&name).unwrap().truncate(length);
             check(&cut, &whole, &format!("{name} cut at {length}"));
+            cut.get_mut(&name).unwrap().resize(files[&name].len(), 0);
+            check(&cut, &whole, &format!("{name} zeroed from {length} on"));
         }
+    }
+}
+
+/// The lanes of a ledger in which nobody has finished, and no other segment follows the damage.
+#[test]
+fn groups_that_are_missing_at_the_end_are_named_and_no_open_lane_is_called_whole() {
+    let files = write(&script()[..9]);
+    let places = places(&files);
+    let whole = lanes(&MemoryDisk::with_files(&files));
+    let (last, _, end) = places.last().unwrap().clone();
+    let groups = places.len();
+    for from in (36..end).step_by(3) {
+        let mut zeroed = files.clone();
+        zeroed.get_mut(&last).unwrap()[from..].fill(0);
+        let kept = places.iter().filter(|(file, _, end)| *file < last || *end <= from).count();
+        let what = format!("zeroed from {from} on, {kept} of {groups} groups left");
+        // The last four bytes of a mark are zeros.
+        if kept == groups || from >= end - 4 {
+            continue;
+        }
+        check(&zeroed, &whole, &what);
+        let (repaired, _) = repair(&zeroed).unwrap();
+        let said = report(&repaired);
+        let missing = match groups - kept {
+            1 => format!("missing         group {groups}\n"),
+            _ => format!("missing         groups {} to {groups}\n", kept + 1),
+        };
+        assert!(said.contains(&missing), "{what}: {missing}{said}");
+        assert!(
+            !said.contains(", whole") && !said.contains("a server that died"),
+            "{what}\n{said}"
+        );
+        assert_eq!(repaired.judge().err().map(|failure| failure.exit_code()), Some(4), "{what}");
+    }
+}
+
+#[test]
+fn where_nothing_says_how_far_a_ledger_went_no_open_lane_is_called_whole() {
+    let files = without_last_group(write(&script()[..9]));
+    let (repaired, disk) = repair(&files).unwrap();
+    let said = report(&repaired);
+    assert!(said.contains("end             unknown: without last-group.bin"), "{said}");
+    assert!(said.contains("open, whole as far as the ledger reaches\n"), "{said}");
+    assert!(!said.contains("whole, open"), "{said}");
+    assert!(repaired.is_lossless(), "what an earlier version wrote is no loss\n{said}");
+    let torn = damaged(&files, &[places(&files).len()]);
+    let said = report(&repair(&torn).unwrap().0);
+    assert!(said.contains("and nothing behind it: as a server that died leaves it"), "{said}");
+    // From now on it is known.
+    assert_eq!(disk.files(), write(&script()[..9]));
+}
+
+#[test]
+fn a_file_that_no_longer_says_how_far_a_ledger_went_is_told_and_made_anew() {
+    let sound = write(&script()[..9]);
+    let mut foreign = sound.clone();
+    let bytes = foreign.get_mut("last-group.bin").unwrap();
+    for slot in [0, 4096] {
+        bytes[slot + 12] ^= 1;
+        let crc = crc32c(&bytes[slot..slot + 28]);
+        bytes[slot + 28..slot + 32].copy_from_slice(&crc);
+    }
+    let mut unreadable = sound.clone();
+    unreadable.get_mut("last-group.bin").unwrap().fill(0);
+    for (files, why) in [(foreign, "files of two ledgers"), (unreadable, "neither of its two")] {
+        let (repaired, disk) = repair(&files).unwrap();
+        let said = report(&repaired);
+        assert!(said.contains("unreadable      last-group.bin: ") && said.contains(why), "{said}");
+        assert!(said.contains("missing         groups from 11 on, if there were any\n"), "{said}");
+        assert!(!said.contains(", whole"), "{said}");
+        assert!(!repaired.is_lossless());
+        assert_eq!(disk.files(), sound, "nothing of it was lost, which nobody can know");
     }
 }
 
@@ -165,7 +239,7 @@ const MARK: usize = 17;
 
 /// What is damaged, whether nothing is lost by it, and what is said.
 const LOSSES: [(&[usize], bool, &[&str]); 7] = [
-    (&[MARK], true, &["no whole group, and nothing behind it"]),
+    (&[MARK], true, &["20 bytes: no whole group\n", "missing         group 17\n"]),
     (
         &[HELLO_3],
         true,

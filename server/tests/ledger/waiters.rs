@@ -3,9 +3,10 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bolillero_server::ledger::committer::Pace;
+use bolillero_server::ledger::last_group;
 use bolillero_server::ledger::memory::{Call, MemoryDisk};
 use bolillero_server::ledger::recovery::Settings;
 use bolillero_server::ledger::{Ledger, Position, Sizes, Waiter};
@@ -186,16 +187,62 @@ fn append_one_by_one(ledger: &Ledger, agency: u32, records: u64) {
 fn a_quiet_or_closed_ledger_ends_with_a_mark() {
     for mark_delay in [Duration::from_millis(1), Duration::MAX] {
         let disk = MemoryDisk::new();
-        let Life { ledger, mut committer, .. } = Life::open(&disk).unwrap();
+        let Life { ledger, mut committer, mut preparer, .. } = Life::open(&disk).unwrap();
         let (mailbox, rung) = Bell::sending();
         let committing =
             thread::spawn(move || committer.run(&Pace { mark_delay, linger_time_max: PATIENCE }));
+        let preparing = thread::spawn(move || preparer.run());
         ledger.append(&hello(1, 1).record(), Some(&mut Waiter::new(mailbox)), None).unwrap();
         rung.recv_timeout(PATIENCE).unwrap();
         ledger.close();
         committing.join().unwrap().unwrap();
-        let (events, tail) = crate::life::read(&disk).unwrap();
+        preparing.join().unwrap();
+        let (events, tail) =
+            crate::life::read(&MemoryDisk::with_files(&disk.durable_files())).unwrap();
+        let tail = tail.unwrap();
         assert_eq!(events.len(), 2);
-        assert!(tail.unwrap().ends_with_mark);
+        assert!(tail.ends_with_mark);
+        assert_eq!(tail.known_durable, Some(tail.next_group - 1), "its end is saved");
     }
+}
+
+/// Groups without a pause leave neither a mark nor, for long, a segment.
+#[test]
+fn under_load_the_number_of_the_last_durable_group_is_saved_before_long() {
+    let disk = MemoryDisk::new();
+    let sizes = Sizes { segment: 16 << 20, ..SETTINGS.sizes };
+    let settings = Settings { sizes, ..SETTINGS };
+    let Life { ledger, mut committer, mut preparer, .. } =
+        Life::open_with(&disk, &settings).unwrap();
+    let pace = Pace { mark_delay: Duration::MAX, linger_time_max: Duration::ZERO };
+    let committing = thread::spawn(move || committer.run(&pace));
+    let preparing = thread::spawn(move || preparer.run());
+    let (begin, saved) = (Instant::now(), || last_group::read(&disk).unwrap().unwrap().number);
+    let before = saved();
+    let (mailbox, rung) = Bell::sending();
+    let mut waiter = Waiter::new(mailbox);
+    for seq in 1.. {
+        ledger.append(&batch(1, seq, 80).record(), Some(&mut waiter), None).unwrap();
+        rung.recv_timeout(PATIENCE).unwrap();
+        if saved() > before {
+            break;
+        }
+        assert!(begin.elapsed() < PATIENCE, "nothing was saved");
+    }
+    let written = disk.calls();
+    ledger.close();
+    committing.join().unwrap().unwrap();
+    preparing.join().unwrap();
+    let next = written.iter().filter(|call| matches!(call, Call::Rename(..))).count();
+    assert_eq!(next, 3, "all in the first segment: those of the start");
+}
+
+#[test]
+fn a_preparer_ends_though_no_committer_ever_ran() {
+    let disk = MemoryDisk::new();
+    let Life { ledger, committer, mut preparer, .. } = Life::open(&disk).unwrap();
+    let preparing = thread::spawn(move || preparer.run());
+    ledger.close();
+    drop(committer);
+    preparing.join().unwrap();
 }

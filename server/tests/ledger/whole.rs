@@ -30,7 +30,7 @@ fn a_new_ledger_has_its_first_record_a_mark_and_two_spares() {
     assert!(tail.ends_with_mark);
     assert_eq!((tail.next_group, tail.end), (3, End::Clean));
     let names: Vec<_> = disk.files().into_keys().collect();
-    assert_eq!(names, ["00000001.log", "spare-1.tmp", "spare-2.tmp"]);
+    assert_eq!(names, ["00000001.log", "last-group.bin", "spare-1.tmp", "spare-2.tmp"]);
 }
 
 #[test]
@@ -119,7 +119,8 @@ fn the_draw_of_the_most_agencies_fits_the_smallest_segment() {
 fn unfinished_files_are_removed_and_others_are_left_alone() {
     let (mut files, past) = left_behind();
     files.retain(|name, _| name.ends_with(".log"));
-    for name in ["first.tmp", "last.tmp", "torn.tmp", "spare-9.tmp", "notes.txt", "1.log"] {
+    let unfinished = ["first.tmp", "last.tmp", "last-group.tmp", "torn.tmp", "spare-9.tmp"];
+    for name in unfinished.into_iter().chain(["notes.txt", "1.log"]) {
         files.insert(name.to_owned(), b"what was begun".to_vec());
     }
     let disk = MemoryDisk::with_files(&files);
@@ -127,7 +128,7 @@ fn unfinished_files_are_removed_and_others_are_left_alone() {
     assert_eq!(life.past.appended, past.appended);
     let mut names: Vec<_> = disk.files().into_keys().collect();
     names.retain(|name| !name.starts_with("0000"));
-    assert_eq!(names, ["1.log", "notes.txt", "spare-1.tmp", "spare-2.tmp"]);
+    assert_eq!(names, ["1.log", "last-group.bin", "notes.txt", "spare-1.tmp", "spare-2.tmp"]);
 }
 
 /// The filler comes between any two calls of the committer, and has filled nothing or something before.

@@ -6,6 +6,7 @@ use bolillero_protocol::words::counted;
 
 use super::keep::Keeper;
 use crate::failure::Failure;
+use crate::ledger::last_group::LAST_GROUP_FILE;
 use crate::ledger::salvage::{Missing, Unreadable};
 use crate::lottery::state::{Draw, LaneSummary};
 
@@ -55,6 +56,8 @@ pub struct Repaired {
     pub(super) missing: Vec<Missing>,
     /// The terms were not in the ledger.
     pub(super) terms_given: bool,
+    /// Nothing says how far the ledger was durable.
+    pub(super) end_is_unknown: bool,
     /// Where it was written.
     pub(super) written: Option<String>,
 }
@@ -81,7 +84,7 @@ impl Repaired {
             return Ok(());
         }
         let lanes = counted(self.lanes_lost(), "agency");
-        let what = format!("acknowledged records are lost, of {lanes}: see the report");
+        let what = format!("acknowledged records are lost, or may be, of {lanes}: see the report");
         Err(Failure::Damaged(what))
     }
 
@@ -116,6 +119,12 @@ impl Repaired {
         }
         for missing in &self.missing {
             line("missing", name_groups(missing))?;
+        }
+        if self.end_is_unknown {
+            line(
+                "end",
+                format!("unknown: without {LAST_GROUP_FILE} a loss at the end is not seen"),
+            )?;
         }
         if self.terms_given {
             line("terms", "not in the ledger: those that were given".to_owned())?;
@@ -154,8 +163,12 @@ impl Repaired {
             format!("MAY be cut behind batch {last}: nothing of it stands behind the damage")
         } else if *epoch == 0 && last == 0 && !finished {
             return Ok(());
+        } else if *finished {
+            "whole, ready".to_owned()
+        } else if self.end_is_unknown {
+            "open, whole as far as the ledger reaches".to_owned()
         } else {
-            format!("whole, {}", if *finished { "ready" } else { "open" })
+            "whole, open".to_owned()
         };
         let kept = format!("{} in {}", counted(totals.bets, "bet"), counted(last, "batch"));
         line(&format!("agency {agency:<8}"), format!("{kept}, {fate}"))
