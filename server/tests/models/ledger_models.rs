@@ -17,12 +17,13 @@ use crate::ledger::{Ledger, Position, Sizes, Waiter};
 use crate::session::{Mailbox, Wake};
 use crate::{Model, explore};
 
-pub(crate) const MODELS: [Model; 5] = [
+pub(crate) const MODELS: [Model; 6] = [
     ("who_appends_is_told_once_it_is_durable", who_appends_is_told),
     ("a_lingering_committer_is_woken_by_who_it_waits_for", a_lingering_committer_is_woken),
     ("who_finds_no_pending_group_sees_it_durable", who_asks_for_the_tail_is_told),
     ("who_is_not_admitted_is_told_when_it_may_ask_again", who_is_not_admitted_is_told),
     ("the_filler_never_writes_over_a_group", the_filler_spares_groups),
+    ("the_last_mark_is_saved_before_the_end", the_last_mark_is_saved),
 ];
 
 const SETTINGS: Settings = Settings {
@@ -165,5 +166,24 @@ fn the_filler_spares_groups() {
         });
         assert!(read.is_ok(), "zeros stand where a header was: {read:?}");
         assert_eq!(records, GROUPS + 2, "zeros stand where a group was");
+    });
+}
+
+/// The ledger is closed while a group waits: the preparer saves the number of the mark behind it, however both threads end.
+fn the_last_mark_is_saved() {
+    explore(2, || {
+        let disk = MemoryDisk::new();
+        let Opened { ledger, mut committer, mut preparer, .. } = open(&disk, SETTINGS);
+        ledger.append(&HELLO, None, None).unwrap();
+        let pace = Pace { mark_delay: FOR_EVER, linger_time_max: Duration::ZERO };
+        let committing = thread::spawn(move || committer.run(&pace).unwrap());
+        let preparing = thread::spawn(move || preparer.run());
+        ledger.close();
+        committing.join().unwrap();
+        preparing.join().unwrap();
+        let durable = MemoryDisk::with_files(&disk.durable_files());
+        let tail = read_ledger(&durable, &mut |_, _| Ok(Next::Continue)).unwrap().unwrap();
+        assert!(tail.ends_with_mark);
+        assert_eq!(tail.known_durable, Some(tail.next_group - 1));
     });
 }

@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 
 use bolillero_server::failure::Failure;
+use bolillero_server::ledger::last_group;
 use bolillero_server::ledger::memory::{Done, Files, MemoryDisk};
 
 use crate::line::Line;
@@ -209,8 +210,12 @@ impl World {
     /// Starts the server on what is there. Its disk may fail while it does.
     pub(crate) fn start(&mut self) {
         let may_fail = self.machine.disk_may_fail;
-        if !may_fail && self.stored.records > 0 && self.chance.below(4) == 0 {
-            self.refuse_damage();
+        if !may_fail && self.stored.records > 0 {
+            match self.chance.below(8) {
+                0 | 1 => self.refuse_damage(),
+                2 | 3 => self.refuse_lost_end(),
+                _ => {}
+            }
         }
         self.machine.room_may_lack = may_fail || self.machine.disk.is_limited();
         if self.stored.records > 0 && self.is_faulty && self.chance.below(3) == 0 {
@@ -257,15 +262,41 @@ impl World {
         let at = from + self.chance.below(to - from);
         let bytes = files.get_mut(name).expect("the group was read from it");
         bytes[at] ^= 1 << self.chance.below(8);
-        self.events
-            .note(format_args!("byte {at} of {name} is damaged, and mended after the start"));
-        let sound = std::mem::replace(&mut self.machine.disk, MemoryDisk::with_files(&files));
+        self.refuse(&files, format_args!("byte {at} of {name} is damaged"));
+    }
+
+    /// The ledger ends before a group that was known to be durable: the start says so, and changes nothing.
+    fn refuse_lost_end(&mut self) {
+        let mut files = self.machine.disk.files();
+        let last = last_group::read(&self.machine.disk).expect("it is never torn in both slots");
+        // There may never have been room for it.
+        let Some(last) = last else { return };
+        let groups = self.machine.read(&files).groups;
+        let durable = usize::try_from(last.number).unwrap();
+        assert!(durable <= groups.len(), "{last:?}, and {} groups are there", groups.len());
+        let (name, from, _) = &groups[self.chance.below(durable)];
+        // From somewhere in its length and number on: no group is left there.
+        let at = from + self.chance.below(12);
+        files.retain(|file, _| !file.ends_with(".log") || file <= name);
+        let bytes = files.get_mut(name).expect("the group was read from it");
+        if self.chance.below(2) == 0 {
+            bytes[at..].fill(0);
+        } else {
+            bytes.truncate(at);
+        }
+        self.refuse(&files, format_args!("all is lost from byte {at} of {name} on"));
+    }
+
+    /// A start on these files, instead of those that are there, refuses them as damaged and leaves them as they are.
+    fn refuse(&mut self, files: &Files, what: std::fmt::Arguments<'_>) {
+        self.events.note(format_args!("{what}, and mended after the start"));
+        let sound = std::mem::replace(&mut self.machine.disk, MemoryDisk::with_files(files));
         let started = self.machine.start();
         assert!(
             matches!(started, Err(Failure::Damaged(_))),
             "it started on damage, or failed otherwise: {started:?}"
         );
-        assert_eq!(segments(&self.machine.disk.files()), segments(&files), "damage was changed");
+        assert_eq!(segments(&self.machine.disk.files()), segments(files), "damage was changed");
         self.machine.disk = sound;
     }
 }

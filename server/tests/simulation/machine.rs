@@ -217,6 +217,11 @@ impl Running {
         format!("{step:?}")
     }
 
+    /// What the preparer's thread does once a second, whatever is under way.
+    pub(crate) fn save_last_group(&mut self) {
+        self.preparer.save_last_group();
+    }
+
     /// The drawer's thread looks when it is told to, first of all, and for room after a while.
     pub(crate) fn can_draw(&self, now: u64) -> bool {
         let retries = self.draw_retry.is_some_and(|at| now >= at);

@@ -50,6 +50,7 @@ enum Choice {
     Prepare,
     Draw,
     Mark,
+    Save,
     Start,
 }
 
@@ -158,6 +159,7 @@ impl World {
             (running.can_prepare(now), 3, Choice::Prepare),
             (running.can_draw(now), 4, Choice::Draw),
             (running.is_committed && !running.is_marked, 1, Choice::Mark),
+            (!running.is_committed, 1, Choice::Save),
         ];
         choices.extend(can.into_iter().filter(|can| can.0).map(|can| (can.1, can.2)));
         choices
@@ -190,6 +192,10 @@ impl World {
             Choice::Mark => {
                 self.events.note(format_args!("it is quiet"));
                 self.machine.running().mark();
+            }
+            Choice::Save => {
+                self.events.note(format_args!("it saves which group is durable"));
+                self.machine.running().save_last_group();
             }
             Choice::Start => self.start(),
         }
