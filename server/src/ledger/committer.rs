@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::Ledger;
 use super::disk::{Disk, File};
 use super::group::{Group, Queue};
-use super::prepare::Filling;
+use super::prepare::{Filling, Prepared};
 use super::segment::{SEGMENT_HEADER_SIZE, SegmentHeader, seal_group};
 
 /// A write or a sync of the ledger failed. What it was about may be there or not: nobody is told
@@ -180,21 +180,17 @@ impl Committer {
         let (segment, number) = (group.segment, group.number);
         assert_eq!(segment, self.current.segment + 1, "segments are continuous");
         let prepared = self.ledger.take_prepared().expect("a group is placed in spares only");
+        let Prepared { file, filling, give_name } = prepared;
         let header = SegmentHeader { segment, first_group: number, draw: self.draw };
-        prepared.filling.claim(SEGMENT_HEADER_SIZE as u64);
+        filling.claim(SEGMENT_HEADER_SIZE as u64);
         let make = || {
-            prepared.file.write_at(0, &header.encode())?;
-            prepared.file.sync()?;
-            self.disk.rename(&prepared.name, &segment_name(segment))?;
+            file.write_at(0, &header.encode())?;
+            file.sync()?;
+            give_name(&segment_name(segment))?;
             self.disk.sync_directory()
         };
         make().map_err(failed(|| format!("beginning segment {segment}")))?;
-        self.current = Current {
-            segment,
-            file: prepared.file,
-            filling: prepared.filling,
-            offset: SEGMENT_HEADER_SIZE as u64,
-        };
+        self.current = Current { segment, file, filling, offset: SEGMENT_HEADER_SIZE as u64 };
         Ok(())
     }
 }

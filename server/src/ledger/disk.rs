@@ -1,15 +1,20 @@
 //! What the ledger asks of a disk, as a small trait, so that a test can break each call.
 //! [`Directory`] is the real one. Knows no format.
 
+mod spare;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bolillero_fs::Access;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
+
+/// What the name of a file that is not finished ends in.
+pub const TEMPORARY: &str = ".tmp";
 
 /// A flat directory of files. Names are plain file names.
 pub trait Disk: Send + Sync {
@@ -17,6 +22,8 @@ pub trait Disk: Send + Sync {
     fn names(&self) -> io::Result<Vec<String>>;
     /// A new, empty file for reading and writing. One of the same name is replaced.
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
+    /// A new, empty file for reading and writing, to be named later.
+    fn create_spare(&self) -> io::Result<Spare>;
     /// An existing file, for reading.
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
     /// An existing file, for reading and writing, with a handle of its own: each handle is told once
@@ -29,6 +36,21 @@ pub trait Disk: Send + Sync {
     /// Makes the names durable.
     fn sync_directory(&self) -> io::Result<()>;
 }
+
+/// A file made ahead of use. Nothing is left of it unless it gets a name.
+pub struct Spare {
+    /// A handle on it.
+    pub file: Arc<dyn File>,
+    /// Another: each handle is told once of a failed write-back, so two that sync a file must not share
+    /// one.
+    pub filler: Arc<dyn File>,
+    /// Gives it a name that no file has. What was synced is durable under that name after
+    /// [`Disk::sync_directory`].
+    pub give_name: GiveName,
+}
+
+/// Gives a [`Spare`] its name.
+pub type GiveName = Box<dyn FnOnce(&str) -> io::Result<()> + Send>;
 
 /// An open file of a [`Disk`].
 pub trait File: Send + Sync {
@@ -69,13 +91,15 @@ pub fn is_no_room(error: &io::Error) -> bool {
 #[derive(Debug, Clone)]
 pub struct Directory {
     path: PathBuf,
+    /// Whether spare files need no name here, once that was tried.
+    nameless: Arc<OnceLock<bool>>,
 }
 
 impl Directory {
     /// The directory at `path`, which exists.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), nameless: Arc::default() }
     }
 
     /// Creates `path` and what is missing above it, durably, for nobody but its owner.
@@ -85,7 +109,7 @@ impl Directory {
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         create_directory(&path)?;
-        Ok(Self { path })
+        Ok(Self::new(path))
     }
 
     /// Where it is.
@@ -134,6 +158,14 @@ impl Disk for Directory {
         options.read(true).write(true).create(true).truncate(true);
         options.mode(Access::Owner.file_mode());
         Ok(Arc::new(options.open(self.path.join(name))?))
+    }
+
+    fn create_spare(&self) -> io::Result<Spare> {
+        if *self.nameless.get_or_init(|| spare::can_be_nameless(&self.path)) {
+            spare::nameless(&self.path)
+        } else {
+            spare::temporary(self)
+        }
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {

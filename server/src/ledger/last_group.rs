@@ -24,8 +24,7 @@ use byteorder::{BigEndian, ByteOrder};
 use crc32c::crc32c;
 
 use super::committer::segment_name;
-use super::disk::{Disk, File, read_full_at};
-use super::prepare::TEMPORARY;
+use super::disk::{Disk, File, TEMPORARY, read_full_at};
 use super::reader::{ReadError, Tail, io_error};
 use super::segment::FORMAT;
 

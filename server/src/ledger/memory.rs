@@ -10,9 +10,9 @@ mod content;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::disk::{Disk, File};
+use super::disk::{Disk, File, Spare};
 pub use call::Call;
 pub use content::Done;
 use content::{Change, Content};
@@ -33,6 +33,8 @@ struct State {
     files: Vec<Content>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
+    /// Spare files in the order in which they were made, each for as long as there is a handle on it.
+    spares: Vec<(usize, Weak<()>)>,
     /// What happened to names since the directory was synced.
     name_changes: Vec<(String, Option<usize>)>,
     calls: Vec<Call>,
@@ -170,7 +172,7 @@ impl MemoryDisk {
         (state.fault, state.off_from) = (None, None);
     }
 
-    /// How many bytes all files have now.
+    /// How many bytes all files have now, spare ones included.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.lock().used()
@@ -212,8 +214,31 @@ impl MemoryDisk {
     }
 
     fn handle(&self, number: usize, failed_syncs_seen: usize) -> Arc<dyn File> {
+        self.handle_of_spare(number, failed_syncs_seen, None)
+    }
+
+    fn handle_of_spare(
+        &self,
+        number: usize,
+        failed_syncs_seen: usize,
+        spare: Option<Arc<()>>,
+    ) -> Arc<dyn File> {
         let failed_syncs_seen = AtomicUsize::new(failed_syncs_seen);
-        Arc::new(MemoryFile { disk: self.clone(), number, failed_syncs_seen })
+        Arc::new(MemoryFile { disk: self.clone(), number, failed_syncs_seen, _spare: spare })
+    }
+
+    /// Names a spare file.
+    fn give_name(&self, number: usize, name: &str) -> io::Result<()> {
+        let give = |state: &mut State, done| {
+            if state.names.contains_key(name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            if done == Done::All {
+                state.set_name(name, Some(number));
+            }
+            Ok(())
+        };
+        self.call(|state| Call::GiveName(state.name_of(number), name.to_owned()), give)
     }
 
     fn find(&self, name: &str, call: Call) -> io::Result<Arc<dyn File>> {
@@ -230,7 +255,10 @@ impl MemoryDisk {
 
 impl State {
     fn used(&self) -> u64 {
-        self.names.values().map(|&number| self.files[number].live.len() as u64).sum()
+        let spares = self.spares.iter().filter(|(_, handles)| handles.strong_count() > 0);
+        let files: BTreeSet<usize> =
+            self.names.values().copied().chain(spares.map(|(number, _)| *number)).collect();
+        files.into_iter().map(|number| self.files[number].live.len() as u64).sum()
     }
 
     fn set_name(&mut self, name: &str, number: Option<usize>) {
@@ -242,8 +270,12 @@ impl State {
     }
 
     fn name_of(&self, number: usize) -> String {
-        let found = self.names.iter().find(|&(_, &named)| named == number);
-        found.map_or_else(|| "removed".to_owned(), |(name, _)| name.clone())
+        let named = self.names.iter().find(|&(_, &named)| named == number);
+        let spare = || self.spares.iter().position(|&(spare, _)| spare == number);
+        match named {
+            Some((name, _)) => name.clone(),
+            None => spare().map_or("removed".to_owned(), |place| format!("spare-{}", place + 1)),
+        }
     }
 
     fn change(&mut self, number: usize, change: Change) -> io::Result<()> {
@@ -279,6 +311,22 @@ impl Disk for MemoryDisk {
         };
         let number = self.call(|_| call, create)?;
         Ok(self.handle(number, 0))
+    }
+
+    fn create_spare(&self) -> io::Result<Spare> {
+        let create = |state: &mut State, done| {
+            let (number, handles) = (state.files.len(), Arc::new(()));
+            if done == Done::All {
+                state.files.push(Content::default());
+                state.spares.push((number, Arc::downgrade(&handles)));
+            }
+            Ok((number, handles))
+        };
+        let (number, handles) = self.call(|_| Call::CreateSpare, create)?;
+        let filler = self.handle_of_spare(number, 0, Some(Arc::clone(&handles)));
+        let file = self.handle_of_spare(number, 0, Some(handles));
+        let disk = self.clone();
+        Ok(Spare { file, filler, give_name: Box::new(move |name| disk.give_name(number, name)) })
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
@@ -330,6 +378,8 @@ struct MemoryFile {
     number: usize,
     /// How many of the file's failed syncs this handle was told of.
     failed_syncs_seen: AtomicUsize,
+    /// Keeps a spare file, until it has a name.
+    _spare: Option<Arc<()>>,
 }
 
 impl File for MemoryFile {

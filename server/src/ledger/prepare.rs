@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bolillero_protocol::message::DrawId;
 
 use super::Ledger;
-use super::disk::{Disk, File, is_no_room};
+use super::disk::{Disk, File, GiveName, Spare, is_no_room};
 use super::last_group::LastGroupFile;
 use crate::hint::hint_for_file;
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -37,20 +37,17 @@ const ROOM_RETRY: Duration = Duration::from_secs(1);
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How far ahead of the committer a filler goes on that it has caught up with.
 const SKIP_SIZE: u64 = 2 * FILL_PIECE as u64;
-/// What the name of a file that is no segment yet ends in.
-pub const TEMPORARY: &str = ".tmp";
 
 /// A segment without a name, a number or a header.
-#[derive(Clone)]
 pub(super) struct Prepared {
-    pub(super) name: String,
     pub(super) file: Arc<dyn File>,
     pub(super) filling: Arc<Filling>,
+    pub(super) give_name: GiveName,
 }
 
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Prepared({})", self.name)
+        write!(f, "Prepared")
     }
 }
 
@@ -132,8 +129,6 @@ pub struct Preparer {
     /// The segment in use, and the spare ones in the order in which they will be.
     fillings: VecDeque<Arc<Filling>>,
     zeros: Vec<u8>,
-    /// Makes the temporary names different.
-    count: u64,
     last_group: LastGroupFile,
     /// When a save was last looked for.
     saved_at: Instant,
@@ -152,7 +147,6 @@ impl Preparer {
             segment_size,
             fillings: VecDeque::from([current]),
             zeros: vec![0; FILL_PIECE],
-            count: 0,
             last_group: LastGroupFile::new(Arc::clone(&disk), draw),
             disk,
             saved_at: Instant::now(),
@@ -263,27 +257,13 @@ impl Preparer {
         }
     }
 
-    fn prepare(&mut self) -> io::Result<Prepared> {
-        self.count += 1;
-        let name = format!("spare-{}{TEMPORARY}", self.count);
-        let file = self.disk.create(&name)?;
-        let make = || {
-            file.allocate(self.segment_size)?;
-            // The header's sync would do, but bets wait for that one.
-            file.sync()?;
-            self.disk.open_to_write(&name)
-        };
-        match make() {
-            Ok(filler) => {
-                let filling = Filling::new(filler, 0, self.segment_size);
-                Ok(Prepared { name, file, filling })
-            }
-            Err(error) => {
-                // Its space may be what is missing elsewhere. If it stays, the next start removes it.
-                let _ = self.disk.remove(&name);
-                Err(error)
-            }
-        }
+    fn prepare(&self) -> io::Result<Prepared> {
+        let Spare { file, filler, give_name } = self.disk.create_spare()?;
+        file.allocate(self.segment_size)?;
+        // The header's sync would do, but bets wait for that one.
+        file.sync()?;
+        let filling = Filling::new(filler, 0, self.segment_size);
+        Ok(Prepared { file, filling, give_name })
     }
 }
 

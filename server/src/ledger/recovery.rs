@@ -9,10 +9,10 @@ use bolillero_protocol::message::DrawId;
 use thiserror::Error;
 
 use super::committer::{CommitError, Committer, Current, LogLines, segment_name};
-use super::disk::{Disk, File, is_no_room, read_full_at};
+use super::disk::{Disk, File, TEMPORARY, is_no_room, read_full_at};
 use super::group::Queue;
 use super::last_group;
-use super::prepare::{Filling, Preparation, Preparer, TEMPORARY};
+use super::prepare::{Filling, Preparation, Preparer};
 use super::reader::{self, Next, ReadError, Tail};
 use super::record::Record;
 use super::segment::{End, GROUP_OVERHEAD, SegmentHeader, SegmentReader, begin_group, seal_group};

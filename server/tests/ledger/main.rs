@@ -7,6 +7,7 @@
 mod chance;
 
 mod beside;
+mod copies;
 mod damage;
 mod directory;
 mod drawn;

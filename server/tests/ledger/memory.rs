@@ -95,3 +95,24 @@ fn room_is_what_all_files_take_and_power_stays_off() {
     assert!(disk.names().is_err() && file.sync().is_err());
     assert_eq!(disk.calls().last(), Some(&Call::Names));
 }
+
+#[test]
+fn a_spare_file_takes_its_place_until_its_handles_go_and_survives_once_it_has_a_durable_name() {
+    let disk = with_synced_file();
+    drop(disk.create_spare().unwrap());
+    let spare = disk.create_spare().unwrap();
+    spare.file.write_at(0, b"abcd").unwrap();
+    spare.filler.sync().unwrap();
+    assert_eq!((disk.used(), disk.files().len()), (8, 1));
+    assert!((spare.give_name)("file").is_err(), "that name is taken");
+    drop((spare.file, spare.filler));
+    assert_eq!(disk.used(), 4);
+
+    let spare = disk.create_spare().unwrap();
+    spare.file.write_at(0, b"abcd").unwrap();
+    spare.file.sync().unwrap();
+    (spare.give_name)("named").unwrap();
+    assert_eq!((disk.used(), disk.files().len(), disk.durable_files().len()), (8, 2, 1));
+    disk.sync_directory().unwrap();
+    assert_eq!(disk.durable_files()["named"], b"abcd");
+}

@@ -58,9 +58,9 @@ fn a_segment_gets_its_name_after_its_predecessor_is_synced_and_before_its_first_
     let expected = [
         write(first, 111, 20 + 2 * 175),
         sync(first),
-        write("spare-1.tmp", 0, 36),
-        sync("spare-1.tmp"),
-        Call::Rename("spare-1.tmp".to_owned(), second.to_owned()),
+        write("spare-1", 0, 36),
+        sync("spare-1"),
+        Call::GiveName("spare-1".to_owned(), second.to_owned()),
         Call::SyncDirectory,
         write(second, 36, 20 + 175),
         sync(second),

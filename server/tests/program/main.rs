@@ -19,12 +19,14 @@ mod certificates;
 
 mod agency_ends;
 mod auditing;
+mod copying;
 mod crash;
 mod crowd;
 mod deployed;
 mod disk_failure;
 mod documents;
 mod echo;
+mod ends;
 mod failures;
 mod files;
 mod full_disk;
