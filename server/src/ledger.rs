@@ -4,19 +4,22 @@
 //! ```text
 //! <data-dir>/LOCK                           held by the one server that writes here
 //! <data-dir>/ledger/00000001.log …          the segments, numbered from 1 without a gap, 8 digits or more
-//!                  /*.tmp                   segments allocated ahead of use, and what was not finished
+//!                  /last-group.bin          the number of the last group known to be durable
+//!                  /*.tmp                   what was not finished; spare segments, where they need a name
 //!                  /torn-00000001-4096-89abcdef.bin    a torn tail that was cut: segment, offset, CRC-32C
 //! ```
-//! The bytes of a segment and of a group stand in [`segment`], those of a record in [`record`]. Who
-//! reads a ledger goes through the segments by number and through each from its header to its end,
-//! and holds that
+//! The bytes of a segment and of a group stand in [`segment`], those of a record in [`record`], those of
+//! `last-group.bin` in [`last_group`]. A reader goes through the segments by number and through each
+//! from its header to its end, and checks that
 //!
 //! 1. every segment has its own number in its header, and the draw id of the first;
 //! 2. groups are numbered 1, 2, 3 … through all segments, each segment's header naming its first;
 //! 3. behind the last group of a segment there are zeros to the end of the file, whose size is not
 //!    part of the format;
 //! 4. in the last segment only, something else may stand there: a group that was being written. It is
-//!    no damage if no valid group stands at any later byte.
+//!    no damage if no valid group stands at any later byte;
+//! 5. the last group is no earlier than the one that `last-group.bin` names, which is read before the
+//!    segments, and is of the same draw. Without that file nothing is known about the end.
 //!
 //! Beside a running server the list of segments and the last of them are read again before the end
 //! is believed, see [`reader`].
@@ -25,7 +28,8 @@
 //! 1. What was written before a sync that returned without error is there after a crash.
 //! 2. A write that was not synced may be there whole, in parts, in any order, or not at all; it
 //!    changes no byte outside of its range.
-//! 3. A rename is durable once its directory was synced, and happens whole or not at all.
+//! 3. A rename, or a name for a file that had none, is durable once its directory was synced, and
+//!    happens whole or not at all.
 //! 4. A byte that was synced reads back as it was, or the read fails, or it was damaged, which the
 //!    checksums show.
 //! 5. Allocated space reads as zeros, and a write into it does not fail for want of room. (Where a
@@ -45,6 +49,12 @@
 //! 5. What is used of the last segment is written anew at every start, and read back: what a dead
 //!    process left in the page cache only is not believed.
 //! 6. Whoever syncs a file beside the committer has a handle of its own.
+//! 7. `last-group.bin` never names a group that is not durable. The preparer writes it, so no bet waits
+//!    for it: at each mark, at each new segment, once a second while groups are written, and at the end
+//!    after the committer's last mark. Where that fails it names an earlier group, and nothing else
+//!    changes. Every start makes the file anew.
+//! 8. While a server serves, no name leaves the directory: a program that copies it finds all that it
+//!    has listed. So a spare segment has no name, where the file system can do without.
 
 pub mod committer;
 pub mod disk;
