@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 
-use super::{Directory, Disk as _, Spare, TEMPORARY};
+use super::{Access, Directory, Disk as _, Spare, TEMPORARY};
 
 /// Whether files without a name can be made in a directory, and named. Tried rather than asked for: it
 /// depends on the file system, on what is mounted, and on what a sandbox allows.
@@ -29,7 +29,8 @@ pub(super) fn can_be_nameless(directory: &Path) -> bool {
 /// A file without a name. It is gone with its handles unless it gets one.
 pub(super) fn nameless(directory: &Path) -> io::Result<Spare> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = Arc::new(fs::File::from(open(directory, flags, Mode::RUSR | Mode::WUSR)?));
+    let mode = Mode::from_raw_mode(Access::Owner.file_mode());
+    let file = Arc::new(fs::File::from(open(directory, flags, mode)?));
     let filler = fs::File::options().read(true).write(true).open(descriptor(&file))?;
     let (named, directory) = (Arc::clone(&file), directory.to_owned());
     let give_name = Box::new(move |name: &str| {
