@@ -168,6 +168,6 @@ fn only_the_folder_touches_the_files_that_are_fetched() {
 
 #[test]
 fn only_the_disk_touches_the_ledgers_files() {
-    check("server/src/ledger", &FILES, &["/disk.rs"]);
-    check("server/src/ledger", &["sync_data", "sync_all", "write_all_at"], &["/disk.rs"]);
+    check("server/src/ledger", &FILES, &["/disk.rs", "/disk/"]);
+    check("server/src/ledger", &["sync_data", "sync_all", "write_all_at"], &["/disk.rs", "/disk/"]);
 }
