@@ -13,6 +13,7 @@
 //! log_line   the lines that deployed tools parse            words    counts as people read them
 //! time_zone  the zone of their times
 //! visible    which characters of a peer's text can be shown
+//! byte_queue bytes that wait, in memory that goes back to the system
 //! ```
 //!
 //! `PROTOCOL.md` at the root of the repository describes the same for somebody who writes a client.
@@ -20,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bet;
+pub mod byte_queue;
 pub mod chain;
 pub mod comm;
 pub mod error;

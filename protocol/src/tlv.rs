@@ -6,6 +6,7 @@
 
 use byteorder::{BigEndian, ByteOrder};
 
+use crate::byte_queue::ByteQueue;
 use crate::error::Corrupt;
 
 /// Bytes before a packet's data.
@@ -16,8 +17,6 @@ pub const REQUEST_LENGTH_MAX_DEFAULT: u32 = 64 << 10;
 pub const REQUEST_LENGTH_MAX: u32 = 1 << 20;
 /// The size which Bolillero's own client keeps a packet within, header included.
 pub const CLIENT_PACKET_SIZE_MAX: usize = 8192;
-/// A decoder gives back its buffer when it is empty and larger than this.
-const BUFFER_KEPT_MAX: usize = 512;
 
 const _: () = assert!(REQUEST_LENGTH_MAX_DEFAULT <= REQUEST_LENGTH_MAX);
 const _: () = assert!(CLIENT_PACKET_SIZE_MAX - HEADER_SIZE <= REQUEST_LENGTH_MAX_DEFAULT as usize);
@@ -73,9 +72,8 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct Decoder {
     rules: Rules,
-    /// What came before `input` and is in no packet handed out yet: from `start` on.
-    buffer: Vec<u8>,
-    start: usize,
+    /// What came before `input` and is in no packet handed out yet.
+    buffer: ByteQueue,
     /// The streamed packet whose header was read and whose data is being handed out.
     stream: Option<Stream>,
 }
@@ -91,7 +89,7 @@ impl Decoder {
     /// A decoder at the beginning of a stream.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { rules, buffer: Vec::new(), start: 0, stream: None }
+        Self { rules, buffer: ByteQueue::default(), stream: None }
     }
 
     /// Takes bytes from the front of `input` until a packet is whole. Returns how many were taken, and the packet if
@@ -103,38 +101,35 @@ impl Decoder {
     /// # Errors
     /// [`Corrupt`] as soon as a header shows it; the stream cannot be read any further.
     pub fn next<'a>(&'a mut self, input: &'a [u8]) -> Result<(usize, Option<Packet<'a>>), Corrupt> {
-        if self.start == self.buffer.len() {
-            self.release();
-        }
+        self.buffer.release();
         if let Some(stream) = self.stream {
             return Ok(self.next_piece(stream, input, 0));
         }
         let (taken, header) = self.gather(input)?;
         let Some(header) = header else { return Ok((taken, None)) };
-        let (start, size) = (self.start, header.unit_size());
-        let buffered = !self.buffer.is_empty();
-        if buffered {
-            self.start += size;
-        }
+        let size = header.unit_size();
         if header.streamed {
+            if !self.buffer.is_empty() {
+                self.buffer.take(size);
+            }
             let stream = Stream { opcode: header.opcode, rest: header.length };
             return Ok(self.next_piece(stream, input, taken));
         }
-        let unit = if buffered { &self.buffer[start..start + size] } else { &input[..size] };
+        let unit = if self.buffer.is_empty() { &input[..size] } else { self.buffer.take(size) };
         Ok((taken, Some(Packet { opcode: header.opcode, data: &unit[HEADER_SIZE..], rest: 0 })))
     }
 
     /// Keeps bytes of which no packet is to be made yet: the caller holds. They come before the next `input`.
     pub fn keep(&mut self, input: &[u8]) {
         if !input.is_empty() {
-            self.append(input);
+            self.buffer.append(input);
         }
     }
 
     /// Whether a packet has begun and is not whole. Also true while kept bytes wait.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.start < self.buffer.len() || self.stream.is_some()
+        !self.buffer.is_empty() || self.stream.is_some()
     }
 
     /// Brings the next unit together: at the front of the buffer if anything is in there, else at the front of `input`.
@@ -146,13 +141,13 @@ impl Decoder {
             if let Some(header) = whole {
                 return Ok((header.unit_size(), Some(header)));
             }
-            self.append(input);
+            self.buffer.append(input);
             return Ok((input.len(), None));
         }
         let mut taken = 0;
         loop {
             // First until there is a header, then until there is what it announces.
-            let unit = &self.buffer[self.start..];
+            let unit = self.buffer.bytes();
             let header = self.rules.read_header(unit)?;
             let missing = header.map_or(HEADER_SIZE, Header::unit_size).saturating_sub(unit.len());
             if missing == 0 {
@@ -162,7 +157,7 @@ impl Decoder {
                 return Ok((taken, None));
             }
             let end = input.len().min(taken + missing);
-            self.append(&input[taken..end]);
+            self.buffer.append(&input[taken..end]);
             taken = end;
         }
     }
@@ -175,37 +170,20 @@ impl Decoder {
         input: &'a [u8],
         taken: usize,
     ) -> (usize, Option<Packet<'a>>) {
-        let buffered = self.start < self.buffer.len();
-        let source = if buffered { &self.buffer[self.start..] } else { &input[taken..] };
-        let size = source.len().min(stream.rest as usize);
+        let buffered = !self.buffer.is_empty();
+        let there = if buffered { self.buffer.len() } else { input.len() - taken };
+        let size = there.min(stream.rest as usize);
         let rest = stream.rest - u32::try_from(size).expect("a piece is no longer than the rest");
         self.stream = (rest > 0).then_some(Stream { rest, ..stream });
         if size == 0 && rest > 0 {
             return (taken, None);
         }
-        let piece = Packet { opcode: stream.opcode, data: &source[..size], rest };
-        if buffered {
-            self.start += size;
-            (taken, Some(piece))
+        let (taken, data) = if buffered {
+            (taken, self.buffer.take(size))
         } else {
-            (taken + size, Some(piece))
-        }
-    }
-
-    /// Appends to the buffer, over what was handed out.
-    fn append(&mut self, bytes: &[u8]) {
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    /// Empties the buffer, and gives its memory back if it is much.
-    fn release(&mut self) {
-        self.start = 0;
-        self.buffer.clear();
-        if self.buffer.capacity() > BUFFER_KEPT_MAX {
-            self.buffer = Vec::new();
-        }
+            (taken + size, &input[taken..taken + size])
+        };
+        (taken, Some(Packet { opcode: stream.opcode, data, rest }))
     }
 }
 
@@ -268,6 +246,7 @@ pub fn encode_with(opcode: i8, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::byte_queue::KEPT_BYTES_MAX;
 
     const LENGTH_MAX: u32 = 3000;
     const RULES: Rules = Rules {
@@ -309,17 +288,17 @@ mod tests {
                 while packet {
                     let (taken, found) = decoder.next(input).unwrap();
                     (input, packet) = (&input[taken..], found.is_some());
-                    let held = decoder.buffer.len() - decoder.start;
+                    let held = decoder.buffer.len();
                     assert!(held <= HEADER_SIZE + LENGTH_MAX as usize);
                     assert!(
                         decoder.buffer.capacity()
-                            <= (2 * decoder.buffer.len()).max(BUFFER_KEPT_MAX)
+                            <= (2 * decoder.buffer.occupied()).max(KEPT_BYTES_MAX)
                     );
                 }
             }
             assert!(!decoder.is_partial());
             decoder.next(b"").unwrap();
-            assert!(decoder.buffer.capacity() <= BUFFER_KEPT_MAX, "given back when it is empty");
+            assert!(decoder.buffer.capacity() <= KEPT_BYTES_MAX, "given back when it is empty");
         }
     }
 
@@ -331,7 +310,7 @@ mod tests {
             decoder.keep(b"\0\x01a\x03\0\0");
             let (_, packet) = decoder.next(b"").unwrap();
             assert_eq!(packet.unwrap().data, b"a");
-            assert!(decoder.buffer.len() < 10, "{} in round {round}", decoder.buffer.len());
+            assert!(decoder.buffer.occupied() < 10, "{} in round {round}", decoder.buffer.len());
         }
     }
 

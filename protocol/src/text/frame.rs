@@ -6,12 +6,12 @@
 
 use byteorder::{BigEndian, ByteOrder};
 
+use crate::byte_queue::ByteQueue;
+
 /// Bytes before a frame's text.
 const LENGTH_SIZE: usize = 2;
 /// The longest text of a frame, in bytes: more its length cannot say.
 pub const FRAME_LENGTH_MAX: usize = u16::MAX as usize;
-/// A decoder gives back its buffer when it is empty and larger than this.
-const BUFFER_KEPT_MAX: usize = 512;
 
 /// Finds the frames in bytes that arrive in pieces of any size.
 ///
@@ -28,29 +28,26 @@ const BUFFER_KEPT_MAX: usize = 512;
 /// ```
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// What came before `input` and is in no frame handed out yet: from `start` on.
-    buffer: Vec<u8>,
-    start: usize,
+    /// What came before `input` and is in no frame handed out yet.
+    buffer: ByteQueue,
 }
 
 impl Decoder {
     /// Takes bytes from the front of `input` until a frame is whole. Returns how many were taken, and the frame's text
     /// if there is one; without one, all of `input` was taken. To be called until there is none.
     pub fn next<'a>(&'a mut self, input: &'a [u8]) -> (usize, Option<&'a [u8]>) {
-        if self.start == self.buffer.len() {
-            self.release();
-        }
+        self.buffer.release();
         if self.buffer.is_empty() {
             if let Some(text) = first_text(input) {
                 return (LENGTH_SIZE + text.len(), Some(text));
             }
-            self.append(input);
+            self.buffer.append(input);
             return (input.len(), None);
         }
         let mut taken = 0;
         // First until there is a length, then until there is what it announces.
         loop {
-            let missing = missing(&self.buffer[self.start..]);
+            let missing = missing(self.buffer.bytes());
             if missing == 0 {
                 break;
             }
@@ -58,41 +55,24 @@ impl Decoder {
                 return (taken, None);
             }
             let end = input.len().min(taken + missing);
-            self.append(&input[taken..end]);
+            self.buffer.append(&input[taken..end]);
             taken = end;
         }
-        let text = first_text(&self.buffer[self.start..]).expect("nothing is missing");
-        self.start += LENGTH_SIZE + text.len();
-        (taken, Some(text))
+        let size = size_announced(self.buffer.bytes()).expect("nothing is missing");
+        (taken, Some(&self.buffer.take(size)[LENGTH_SIZE..]))
     }
 
     /// Keeps bytes of which no frame is to be made yet: the caller holds. They come before the next `input`.
     pub fn keep(&mut self, input: &[u8]) {
         if !input.is_empty() {
-            self.append(input);
+            self.buffer.append(input);
         }
     }
 
     /// Whether a frame has begun and is not whole. Also true while kept bytes wait.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.start < self.buffer.len()
-    }
-
-    /// Appends to the buffer, over what was handed out.
-    fn append(&mut self, bytes: &[u8]) {
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    /// Empties the buffer, and gives its memory back if it is much.
-    fn release(&mut self) {
-        self.start = 0;
-        self.buffer.clear();
-        if self.buffer.capacity() > BUFFER_KEPT_MAX {
-            self.buffer = Vec::new();
-        }
+        !self.buffer.is_empty()
     }
 }
 
@@ -102,12 +82,15 @@ fn first_text(bytes: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(BigEndian::read_u16(length)))
 }
 
+/// The size of the frame that `bytes` begin with, if they hold its length.
+fn size_announced(bytes: &[u8]) -> Option<usize> {
+    let length = bytes.get(..LENGTH_SIZE)?;
+    Some(LENGTH_SIZE + usize::from(BigEndian::read_u16(length)))
+}
+
 /// How many bytes are to come before more can be known of the frame that `bytes` begin with; 0: it is whole.
 fn missing(bytes: &[u8]) -> usize {
-    match bytes.split_at_checked(LENGTH_SIZE) {
-        Some((length, rest)) => usize::from(BigEndian::read_u16(length)).saturating_sub(rest.len()),
-        None => LENGTH_SIZE - bytes.len(),
-    }
+    size_announced(bytes).unwrap_or(LENGTH_SIZE).saturating_sub(bytes.len())
 }
 
 /// Appends a frame.
@@ -123,6 +106,7 @@ pub fn encode(text: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::byte_queue::KEPT_BYTES_MAX;
 
     fn frames(lengths: &[usize]) -> Vec<u8> {
         let mut stream = Vec::new();
@@ -145,13 +129,13 @@ mod tests {
                     let Some(length) = text.map(<[u8]>::len) else { break };
                     found.push(length);
                 }
-                let held = decoder.buffer.len();
-                assert!(held - decoder.start <= LENGTH_SIZE + FRAME_LENGTH_MAX);
-                assert!(decoder.buffer.capacity() <= (2 * held).max(BUFFER_KEPT_MAX));
+                let held = decoder.buffer.occupied();
+                assert!(decoder.buffer.len() <= LENGTH_SIZE + FRAME_LENGTH_MAX);
+                assert!(decoder.buffer.capacity() <= (2 * held).max(KEPT_BYTES_MAX));
             }
             assert_eq!(found, lengths, "in pieces of {size}");
             assert!(!decoder.is_partial());
-            assert!(decoder.buffer.capacity() <= BUFFER_KEPT_MAX, "given back when it is empty");
+            assert!(decoder.buffer.capacity() <= KEPT_BYTES_MAX, "given back when it is empty");
         }
     }
 
@@ -162,7 +146,11 @@ mod tests {
         for round in 0..1000 {
             decoder.keep(b"\x01a\0");
             assert_eq!(decoder.next(b""), (0, Some(b"a".as_slice())));
-            assert!(decoder.buffer.len() < 10, "{} in round {round}", decoder.buffer.len());
+            assert!(
+                decoder.buffer.occupied() < 10,
+                "{} in round {round}",
+                decoder.buffer.occupied()
+            );
         }
     }
 
