@@ -233,6 +233,17 @@ pub fn encode(opcode: i8, data: &[u8], out: &mut Vec<u8>) {
     encode_with(opcode, out, |out| out.extend_from_slice(data));
 }
 
+/// Appends a packet up to the end of `data`, the first piece of its data. `rest` more bytes are to follow.
+///
+/// # Panics
+/// When its data is 4 GiB or longer.
+pub fn encode_first(opcode: i8, data: &[u8], rest: u32, out: &mut Vec<u8>) {
+    let length = u32::try_from(data.len()).ok().and_then(|size| size.checked_add(rest));
+    out.push(opcode.to_be_bytes()[0]);
+    out.extend_from_slice(&length.expect("data is under 4 GiB").to_be_bytes());
+    out.extend_from_slice(data);
+}
+
 /// Appends a packet whose data is what `fill` appends.
 pub fn encode_with(opcode: i8, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();

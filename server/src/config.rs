@@ -13,6 +13,7 @@ mod tls;
 mod units;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ use crate::args::{EchoArgs, HealthArgs, OpenService, ServeArgs};
 use crate::echo::Echo;
 use crate::ledger::Sizes;
 use crate::ledger::committer::Pace;
+use crate::lottery::pieces::{PIECE_MEMORY, PieceSettings};
 use crate::lottery::session::SessionLimits;
 use crate::lottery::winners::readers_default;
 
@@ -71,6 +73,8 @@ pub struct Config {
     pub winning_number: Number,
     /// The limits of the lottery's sessions.
     pub session: SessionLimits,
+    /// How much of the winners may be unsent.
+    pub pieces: PieceSettings,
     /// Bytes queued for the ledger.
     pub ledger_queue_bytes_max: usize,
     /// Bytes of a ledger file.
@@ -112,6 +116,7 @@ impl Config {
                 format!("--winning-number {}: not 0 to 9999", args.winning_number)
             })?,
             session: session_limits(args, connections.limits.output_bytes_max)?,
+            pieces: pieces(args)?,
             ledger_queue_bytes_max: size_flag("ledger-queue", &args.ledger_queue)?,
             segment_size: size_flag("segment-size", &args.segment_size)?,
             pace: Pace {
@@ -239,6 +244,14 @@ fn session_limits(args: &ServeArgs, output_bytes_max: usize) -> anyhow::Result<S
         unanswered_max: args.max_unanswered,
         output_bytes_max,
     })
+}
+
+fn pieces(args: &ServeArgs) -> anyhow::Result<PieceSettings> {
+    let bytes: usize = size_flag("winners-unsent-max", &args.winners_unsent_max)?;
+    let pieces_max = NonZeroUsize::new(bytes / PIECE_MEMORY).with_context(|| {
+        format!("--winners-unsent-max {}: at least 64KiB, one piece", args.winners_unsent_max)
+    })?;
+    Ok(PieceSettings { pieces_max, ..PieceSettings::default() })
 }
 
 #[cfg(test)]
@@ -470,6 +483,7 @@ mod tests {
             ("--max-packet", &["0", "1025KiB", "2MiB", "x", "1kb", "64 K", ""]),
             ("--max-output", &["0", "x"]),
             ("--max-unanswered", &["0"]),
+            ("--winners-unsent-max", &["0", "65535", "x"]),
             ("--ledger-queue", &["0", "x", "99999999999999999999", "99999999999GiB"]),
             ("--segment-size", &["0", "64KiB", "x"]),
             ("--backlog", &["0", "65536"]),
@@ -532,11 +546,13 @@ mod tests {
     #[test]
     fn sizes_and_times_have_units() {
         let typed = "--max-packet 8KiB --segment-size 2MiB --ledger-queue 1GiB --max-output 100 \
+            --winners-unsent-max 1MiB \
             --idle-timeout 10m --drain-timeout 0s --packet-timeout 250ms --peer-timeout 12h";
         let config = config(typed, &[], None).unwrap();
         assert_eq!(config.session.packet_length_max, 8 << 10);
         assert_eq!(config.segment_size, 2 << 20);
         assert_eq!(config.ledger_queue_bytes_max, 1 << 30);
+        assert_eq!(config.pieces.pieces_max.get(), 16);
         assert_eq!(
             (config.session.output_bytes_max, config.connections.limits.output_bytes_max),
             (100, 100)

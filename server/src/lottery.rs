@@ -8,6 +8,7 @@
 //! session    bytes -> packets -> requests, the order of the answers, deadlines
 //! ask        a request -> a question to the office -> what is owed
 //! owed       what is owed -> bytes, once it may leave
+//! pieces     how much of the winners may be unsent, over all connections
 //! text       the same for connections of the text dialect, which are owed one line
 //! state      lanes and draw, as a pure value     lane   one of them     event   both as records of the ledger
 //! draw       finds the winners, records and announces them     winners, publish, published, announcement
@@ -19,6 +20,7 @@ pub mod draw;
 pub mod event;
 mod lane;
 mod owed;
+pub mod pieces;
 pub mod publish;
 pub mod published;
 pub mod session;

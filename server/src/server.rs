@@ -28,6 +28,7 @@ use crate::lifecycle::{Lifecycle, Phase};
 use crate::lottery::Office;
 use crate::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use crate::lottery::event::{Replayed, open_body, open_record};
+use crate::lottery::pieces::PieceLimit;
 use crate::lottery::session::Lottery;
 use crate::lottery::state::{Draw, State, Terms};
 use crate::lottery::text::TextLottery;
@@ -96,10 +97,12 @@ impl Sockets {
             true => Admission::Anyone,
             false => Admission::Certified,
         };
-        let service = Arc::new(Lottery::new(Arc::clone(office), config.session));
+        let pieces = Arc::new(PieceLimit::new(config.pieces));
+        let service = Lottery::new(Arc::clone(office), config.session, Arc::clone(&pieces));
+        let service = Arc::new(service);
         let mut listeners = vec![secure(lottery, service, Admission::Agency)?];
         if let Some(socket) = text {
-            let service = Arc::new(TextLottery::new(Arc::clone(office), config.session));
+            let service = Arc::new(TextLottery::new(Arc::clone(office), config.session, pieces));
             listeners.push(secure(socket, service, Admission::Agency)?);
         }
         if let Some((socket, service)) = files.zip(config.files.as_ref()) {

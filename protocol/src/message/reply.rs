@@ -84,17 +84,14 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Appends the packet.
+    /// Appends the packet; of opcode 7 with a `rest`, its header and first piece. The rest follows as it is.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Corrupt => tlv::encode(opcode::CORRUPT, b"", out),
             Self::Close => tlv::encode(opcode::CLOSE, b"", out),
             Self::Ack => tlv::encode(opcode::ACK, b"", out),
             Self::Error(text) => tlv::encode(opcode::ERROR, text.as_bytes(), out),
-            Self::Winners { data, rest } => {
-                debug_assert_eq!(*rest, 0, "a piece of a list is not the list");
-                tlv::encode(opcode::WINNERS, data, out);
-            }
+            Self::Winners { data, rest } => tlv::encode_first(opcode::WINNERS, data, *rest, out),
             Self::Busy => tlv::encode(opcode::BUSY, b"", out),
             Self::Welcome(welcome) => {
                 tlv::encode_with(opcode::WELCOME, out, |out| welcome.push(out));

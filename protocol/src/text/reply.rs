@@ -13,28 +13,40 @@ pub enum Reply<'a> {
     /// So many bets of this connection are stored, and their agency is marked.
     Stored(u64),
     /// The documents of the winners, each followed by `#`.
-    Winners(&'a [u8]),
+    Winners {
+        /// The list, or a piece of it.
+        documents: &'a [u8],
+        /// Bytes of the list that are still to come. The line goes on with them.
+        rest: usize,
+    },
     /// Not done.
     Error,
 }
 
 impl Reply<'_> {
-    /// Appends the line.
+    /// Appends the line, or of a list with a `rest` the part that a piece of it makes. Each byte of a list
+    /// makes one of the line, so a list can be cut anywhere.
     ///
     /// ```
     /// use bolillero_protocol::text::Reply;
     ///
     /// let mut out = Vec::new();
-    /// Reply::Winners(b"30000001#30000002#").encode(&mut out);
+    /// Reply::Winners { documents: b"30000001#3000", rest: 5 }.encode(&mut out);
+    /// Reply::Winners { documents: b"0002#", rest: 0 }.encode(&mut out);
     /// assert_eq!(out, b"30000001,30000002\n");
     /// ```
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Stored(bets) => write!(out, "{bets}").expect("writing to a vector does not fail"),
-            Self::Winners([]) => out.extend_from_slice(NO_WINNERS),
-            Self::Winners(documents) => {
-                let documents = documents.strip_suffix(&[SEPARATOR]).unwrap_or(documents);
+            Self::Winners { documents: [], rest: 0 } => out.extend_from_slice(NO_WINNERS),
+            Self::Winners { documents, rest } => {
+                // The last separator of a list makes the line's end.
+                let end: &[u8] = if *rest == 0 { &[SEPARATOR] } else { &[] };
+                let documents = documents.strip_suffix(end).unwrap_or(documents);
                 out.extend(documents.iter().map(|&b| if b == SEPARATOR { b',' } else { b }));
+                if *rest > 0 {
+                    return;
+                }
             }
             Self::Error => out.extend_from_slice(ERROR),
         }
@@ -97,10 +109,24 @@ mod tests {
         let winners = |n| Some(Told::Winners(n));
         check(Reply::Stored(0), b"0\n", Some(Told::Stored(0)), winners(1));
         check(Reply::Stored(1234), b"1234\n", Some(Told::Stored(1234)), winners(1));
-        check(Reply::Winners(b""), b"NOWINNERS\n", None, winners(0));
-        check(Reply::Winners(b"7#"), b"7\n", Some(Told::Stored(7)), winners(1));
-        check(Reply::Winners(b"30000001#07#"), b"30000001,07\n", None, winners(2));
+        let list = |documents| Reply::Winners { documents, rest: 0 };
+        check(list(b""), b"NOWINNERS\n", None, winners(0));
+        check(list(b"7#"), b"7\n", Some(Told::Stored(7)), winners(1));
+        check(list(b"30000001#07#"), b"30000001,07\n", None, winners(2));
         check(Reply::Error, b"ERROR\n", Some(Told::Error), Some(Told::Error));
+    }
+
+    #[test]
+    fn a_list_makes_the_same_line_wherever_it_is_cut() {
+        let list = b"30000001#07#3#";
+        for cut in 1..list.len() {
+            let (first, second) = list.split_at(cut);
+            let mut out = Vec::new();
+            Reply::Winners { documents: first, rest: second.len() }.encode(&mut out);
+            assert_eq!(out.len(), cut);
+            Reply::Winners { documents: second, rest: 0 }.encode(&mut out);
+            assert_eq!(out, b"30000001,07,3\n", "cut at {cut}");
+        }
     }
 
     #[test]

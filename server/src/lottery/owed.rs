@@ -1,12 +1,16 @@
 //! An answer from the moment its request is taken until it leaves: what it waits for, and its bytes.
 //! Knows no request and no order: [`super::session`] keeps that.
+//!
+//! All answers but one leave whole. A list of winners leaves in [pieces](super::pieces). Once it is begun
+//! ([`Owed::is_begun`]) no other bytes may follow but its rest: an answer that replaces it can do so before
+//! that, and afterwards a connection can only be closed.
 
 use bolillero_protocol::message::{Code, Receipt, Refusal, Reply, Welcome};
 
 use super::Office;
+use super::pieces::{Piece, PieceClaim, UnsentList};
 use super::publish::winners_file;
 use super::state::{Draw, Refused};
-use super::winners::AgencyWinners;
 use crate::ledger::Position;
 
 /// An answer that a peer is owed.
@@ -32,6 +36,8 @@ pub(super) enum What {
         agency: u32,
         form: Form,
     },
+    /// An agency's winners, once they are known and there are any.
+    List(UnsentList),
     /// What came was no packet: the connection ends with this.
     Corrupt,
 }
@@ -65,12 +71,23 @@ impl Owed {
         awaits_draw && office.draw() == Draw::Open
     }
 
-    /// Appends the answer if it may leave now; says whether it did.
-    pub(super) fn pay(&self, office: &Office, out: &mut Vec<u8>) -> bool {
+    /// Whether a part of it is in the output, or has left: then nothing can replace it.
+    pub(super) fn is_begun(&self) -> bool {
+        matches!(&self.what, What::List(list) if list.is_begun())
+    }
+
+    /// Appends as much of the answer as may leave now; says whether that was the last of it. Where it was
+    /// not, `claim` says whether the answer needs a piece.
+    pub(super) fn pay(
+        &mut self,
+        office: &Office,
+        claim: &mut PieceClaim,
+        out: &mut Vec<u8>,
+    ) -> bool {
         if self.rests_on > office.ledger().durable() {
             return false;
         }
-        match &self.what {
+        match &mut self.what {
             What::Ack => Reply::Ack.encode(out),
             What::AckOfDraw if office.winners().is_none() => return false,
             What::AckOfDraw => Reply::Ack.encode(out),
@@ -78,20 +95,46 @@ impl Owed {
             What::Receipt(receipt) => Reply::Receipt(*receipt).encode(out),
             What::Busy => Reply::Busy.encode(out),
             What::Refusal(refused, form) => form.refuse(refused, out),
-            What::Winners { agency, form } => match (office.winners(), form) {
-                (Some(winners), form) => {
-                    let winners = winners.of(*agency);
-                    let is_long = winners.is_none_or(|winners| winners.documents.is_none());
-                    // The file that the refusal names may not be there yet.
-                    if is_long && !office.may_name_files() {
-                        return false;
-                    }
-                    push_winners(*agency, winners, *form, out);
-                }
-                (None, Form::Base) => Reply::Busy.encode(out),
-                (None, Form::Session { .. }) => return false,
-            },
+            What::Winners { agency, form } => {
+                let (agency, form) = (*agency, *form);
+                return self.pay_winners(agency, form, office, claim, out);
+            }
+            What::List(list) => return append_list(list, claim, out),
             What::Corrupt => Reply::Corrupt.encode(out),
+        }
+        true
+    }
+
+    /// Decides what is answered to the question for winners, and appends it as [`Owed::pay`] does.
+    fn pay_winners(
+        &mut self,
+        agency: u32,
+        form: Form,
+        office: &Office,
+        claim: &mut PieceClaim,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(winners) = office.winners() else {
+            if let Form::Session { .. } = form {
+                return false;
+            }
+            Reply::Busy.encode(out);
+            return true;
+        };
+        match winners.of(agency).and_then(|winners| winners.documents.clone()) {
+            // The file that the refusal names may not be there yet.
+            None if !office.may_name_files() => return false,
+            None => form.refuse(&too_many_winners(agency), out),
+            // An empty list travels as the one byte that deployed clients know.
+            Some(documents) if documents.is_empty() => {
+                Reply::Winners { data: b"#", rest: 0 }.encode(out);
+            }
+            Some(documents) => {
+                let mut list = UnsentList::new(documents);
+                let is_whole = append_list(&mut list, claim, out);
+                self.what = What::List(list);
+                return is_whole;
+            }
         }
         true
     }
@@ -106,13 +149,17 @@ impl Form {
     }
 }
 
-fn push_winners(agency: u32, winners: Option<&AgencyWinners>, form: Form, out: &mut Vec<u8>) {
-    match winners.and_then(|winners| winners.documents.as_deref()) {
-        // An empty list travels as the one byte that deployed clients know.
-        Some([]) => Reply::Winners { data: b"#", rest: 0 }.encode(out),
-        Some(documents) => Reply::Winners { data: documents, rest: 0 }.encode(out),
-        None => form.refuse(&too_many_winners(agency), out),
+/// Appends the next piece of a list, the first behind the packet's header. Says whether it was the last.
+fn append_list(list: &mut UnsentList, claim: &mut PieceClaim, out: &mut Vec<u8>) -> bool {
+    if let Some(Piece { documents, is_first, rest }) = list.next(claim, out.len()) {
+        if is_first {
+            let rest = u32::try_from(rest).expect("a list that is sent is under 4 GiB");
+            Reply::Winners { data: documents, rest }.encode(out);
+        } else {
+            out.extend_from_slice(documents);
+        }
     }
+    list.is_whole()
 }
 
 /// A list that is longer than an answer may be is only published.

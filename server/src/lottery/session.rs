@@ -5,7 +5,8 @@
 //! ```
 //! An answer is owed from the moment its request is taken, and leaves when all before it have left
 //! and what it rests on is on disk. So answers leave in the order of the requests, and a session
-//! that is owed too many takes no more requests.
+//! that is owed too many takes no more requests. A long list of winners leaves piece by piece: while
+//! the session waits for a piece, or for one to be sent, it holds.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use bolillero_protocol::tlv::{Decoder, Rules};
 use super::Office;
 use super::ask::Asker;
 use super::owed::Owed;
+use super::pieces::{PieceClaim, PieceLimit};
 use crate::session::{Flow, Input, Mail, Mailbox, Peer, Service, Session, Wait};
 
 /// The limits of the lottery's connections.
@@ -50,16 +52,17 @@ impl Default for SessionLimits {
 pub struct Lottery {
     office: Arc<Office>,
     limits: SessionLimits,
+    pieces: Arc<PieceLimit>,
     busy: Vec<u8>,
 }
 
 impl Lottery {
-    /// Sessions that ask `office`.
+    /// Sessions that ask `office`, and send its winners within `pieces`.
     #[must_use]
-    pub fn new(office: Arc<Office>, limits: SessionLimits) -> Self {
+    pub fn new(office: Arc<Office>, limits: SessionLimits, pieces: Arc<PieceLimit>) -> Self {
         let mut busy = Vec::new();
         Reply::Busy.encode(&mut busy);
-        Self { office, limits, busy }
+        Self { office, limits, pieces, busy }
     }
 }
 
@@ -77,6 +80,7 @@ impl Service for Lottery {
         Box::new(LotterySession {
             limits: self.limits,
             decoder: Decoder::new(rules),
+            claim: PieceClaim::new(Arc::clone(&self.pieces), mailbox.clone()),
             asker: Asker::new(Arc::clone(&self.office), mailbox, peer),
             owed: VecDeque::new(),
             requests: 0,
@@ -109,6 +113,8 @@ struct LotterySession {
     decoder: Decoder,
     asker: Asker,
     owed: VecDeque<Owed>,
+    /// To a piece of the winners that it is owed.
+    claim: PieceClaim,
     /// Requests taken so far. Names the waits.
     requests: u64,
     reading: Reading,
@@ -125,6 +131,9 @@ struct LotterySession {
 
 impl Session for LotterySession {
     fn handle(&mut self, input: Input<'_>, out: &mut Vec<u8>) -> Flow {
+        if out.is_empty() {
+            self.claim.note_drained();
+        }
         match input {
             Input::Bytes(bytes) => self.take(bytes),
             Input::Mail(Mail::News) | Input::Drained => self.take(&[]),
@@ -143,7 +152,7 @@ impl Session for LotterySession {
     }
 
     fn wait(&self) -> Option<Wait> {
-        if !self.owed.is_empty() || self.holds_bytes {
+        if !self.owed.is_empty() || self.holds_bytes || self.claim.is_held() {
             return None;
         }
         let (part, time_max) = if self.decoder.is_partial() {
@@ -193,7 +202,8 @@ impl LotterySession {
     fn pay(&mut self, out: &mut Vec<u8>) -> bool {
         let before = self.owed.len();
         while out.len() < self.limits.output_bytes_max
-            && self.owed.front().is_some_and(|owed| owed.pay(self.asker.office(), out))
+            && let Some(owed) = self.owed.front_mut()
+            && owed.pay(self.asker.office(), &mut self.claim, out)
         {
             self.owed.pop_front();
         }
@@ -201,8 +211,10 @@ impl LotterySession {
     }
 
     fn flow(&mut self, out: &mut Vec<u8>) -> Flow {
-        let done = self.owed.is_empty() && !self.holds_bytes;
-        if self.stopping && (done && self.has_all || self.awaits_open_draw()) {
+        // It ends only once the last piece has left: until then that counts against the limit.
+        let done = self.owed.is_empty() && !self.holds_bytes && !self.claim.is_held();
+        if self.stopping && (done && self.has_all || self.awaits_open_draw() || self.awaits_turn())
+        {
             if self.reading < Reading::Closed {
                 Reply::Close.encode(out);
             }
@@ -211,13 +223,21 @@ impl LotterySession {
         if self.reading > Reading::Open && done {
             return Flow::Close;
         }
-        self.held = self.holds_bytes || out.len() >= self.limits.output_bytes_max;
+        self.held = self.holds_bytes
+            || self.claim.is_held()
+            || self.claim.is_queued()
+            || out.len() >= self.limits.output_bytes_max;
         if self.held { Flow::Hold } else { Flow::Continue }
     }
 
     /// Whether all that is owed stands behind the news of a draw that is not even due.
     fn awaits_open_draw(&self) -> bool {
         self.owed.front().is_some_and(|owed| owed.awaits_open_draw(self.asker.office()))
+    }
+
+    /// Whether all that is owed stands behind a list of winners whose turn has not come.
+    fn awaits_turn(&self) -> bool {
+        self.claim.is_queued() && self.owed.front().is_some_and(|owed| !owed.is_begun())
     }
 
     fn time_out(&mut self, out: &mut Vec<u8>) -> Flow {

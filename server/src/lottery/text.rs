@@ -5,7 +5,8 @@
 //! ```
 //! Batches are not answered. So that one connection does not fill the ledger's queue, no more of them
 //! are taken while too many are not on disk. The line is owed from the moment that FINISH or RESULTS is
-//! taken, or something is refused; nothing is taken after that.
+//! taken, or something is refused; nothing is taken after that. A long line of winners leaves piece by piece:
+//! while the session waits for a piece, or for one to be sent, it holds.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use bolillero_protocol::text::{Decoder, Expected, Reply, Request, bets_announced
 
 use super::ask::{Asker, BATCH_ACTION, log_refused_bets, other_agency};
 use super::owed::too_many_winners;
+use super::pieces::{Piece, PieceClaim, PieceLimit, UnsentList};
 use super::session::SessionLimits;
 use super::state::{By, Refused};
 use super::{Ack, Office, Put};
@@ -26,14 +28,15 @@ use crate::session::{Flow, Input, Mail, Mailbox, Peer, Service, Session, Wait};
 pub struct TextLottery {
     office: Arc<Office>,
     limits: SessionLimits,
+    pieces: Arc<PieceLimit>,
 }
 
 impl TextLottery {
-    /// Sessions that ask `office`. How long a frame is has a limit of its own: of `limits`, those of a
-    /// packet's data and of the output are not looked at.
+    /// Sessions that ask `office`, and send its winners within `pieces`. How long a frame is has a limit of
+    /// its own: of `limits`, those of a packet's data and of the output are not looked at.
     #[must_use]
-    pub fn new(office: Arc<Office>, limits: SessionLimits) -> Self {
-        Self { office, limits }
+    pub fn new(office: Arc<Office>, limits: SessionLimits, pieces: Arc<PieceLimit>) -> Self {
+        Self { office, limits, pieces }
     }
 }
 
@@ -46,6 +49,7 @@ impl Service for TextLottery {
         Box::new(TextSession {
             limits: self.limits,
             decoder: Decoder::default(),
+            claim: PieceClaim::new(Arc::clone(&self.pieces), mailbox.clone()),
             intake: Intake {
                 asker: Asker::new(Arc::clone(&self.office), mailbox, peer),
                 expected: Expected::Opening,
@@ -72,6 +76,8 @@ struct TextSession {
     intake: Intake,
     /// How the connection ends, once that is known.
     last: Option<Last>,
+    /// To a piece of the line.
+    claim: PieceClaim,
     /// Frames taken so far. Names the waits.
     frames: u64,
     /// No more bytes will come: what is here is finished.
@@ -84,6 +90,9 @@ struct TextSession {
 
 impl Session for TextSession {
     fn handle(&mut self, input: Input<'_>, out: &mut Vec<u8>) -> Flow {
+        if out.is_empty() {
+            self.claim.note_drained();
+        }
         match input {
             Input::Bytes(bytes) => self.take(bytes),
             Input::Mail(Mail::News) | Input::Drained => self.take(&[]),
@@ -95,12 +104,13 @@ impl Session for TextSession {
                 return Flow::Close;
             }
         }
-        match &self.last {
-            Some(last) if last.pay(&self.intake.asker, out) => Flow::Close,
-            Some(_) => Flow::Continue,
-            None if self.holds_bytes => Flow::Hold,
-            None if self.ended || self.stopping => Flow::Close,
-            None => Flow::Continue,
+        if self.last.is_some() {
+            return self.end(out);
+        }
+        match self.holds_bytes {
+            true => Flow::Hold,
+            false if self.ended || self.stopping => Flow::Close,
+            false => Flow::Continue,
         }
     }
 
@@ -118,6 +128,25 @@ impl Session for TextSession {
 }
 
 impl TextSession {
+    /// Appends what may leave of the line. The connection ends only once the last piece of it has left: until
+    /// then that counts against the limit.
+    fn end(&mut self, out: &mut Vec<u8>) -> Flow {
+        let Some(last) = &mut self.last else { return Flow::Continue };
+        let is_whole = last.pay(&self.intake.asker, &mut self.claim, out);
+        if self.claim.is_held() {
+            return Flow::Hold;
+        }
+        if is_whole {
+            return Flow::Close;
+        }
+        match self.claim.is_queued() {
+            // A line that is not begun gives up its turn.
+            true if self.stopping && !last.is_begun() => Flow::Close,
+            true => Flow::Hold,
+            false => Flow::Continue,
+        }
+    }
+
     /// Takes frames, as long as there is place for what they ask.
     fn take(&mut self, bytes: &[u8]) {
         let mut left = bytes;
@@ -231,7 +260,8 @@ impl Intake {
         }
         let Some(winners) = office.winners() else { return Last::at_once(What::Nothing) };
         match winners.of(agency).and_then(|winners| winners.documents.clone()) {
-            Some(documents) => Last::at_once(What::Winners(documents)),
+            Some(documents) if documents.is_empty() => Last::at_once(What::NoWinners),
+            Some(documents) => Last::at_once(What::List(UnsentList::new(documents))),
             None => {
                 self.asker.await_draw();
                 Last::at_once(What::TooMany(agency))
@@ -267,8 +297,9 @@ enum What {
         bets: u64,
         ack: Ack,
     },
-    /// The documents of the winners, each followed by `#`.
-    Winners(Arc<[u8]>),
+    /// The documents of the winners.
+    List(UnsentList),
+    NoWinners,
     /// An error that waits for the published file with this agency's winners; the log names it.
     TooMany(u32),
     Error,
@@ -279,17 +310,29 @@ impl Last {
         Self { rests_on: Position::default(), what }
     }
 
-    /// Appends the line if the end may come now; says whether it may.
-    fn pay(&self, asker: &Asker, out: &mut Vec<u8>) -> bool {
+    /// Whether a part of its line is in the output, or has left.
+    fn is_begun(&self) -> bool {
+        matches!(&self.what, What::List(list) if list.is_begun())
+    }
+
+    /// Appends as much of the line as may leave now; says whether the end may come behind it. Where it may not,
+    /// `claim` says whether the line needs a piece.
+    fn pay(&mut self, asker: &Asker, claim: &mut PieceClaim, out: &mut Vec<u8>) -> bool {
         let office = asker.office();
         if self.rests_on > office.ledger().durable() {
             return false;
         }
-        match &self.what {
+        match &mut self.what {
             What::Nothing => {}
             What::Stored { ack: Ack::AfterDraw, .. } if office.winners().is_none() => return false,
             What::Stored { bets, .. } => Reply::Stored(*bets).encode(out),
-            What::Winners(documents) => Reply::Winners(documents).encode(out),
+            What::NoWinners => Reply::Winners { documents: b"", rest: 0 }.encode(out),
+            What::List(list) => {
+                if let Some(Piece { documents, rest, .. }) = list.next(claim, out.len()) {
+                    Reply::Winners { documents, rest }.encode(out);
+                }
+                return list.is_whole();
+            }
             What::TooMany(_) if !office.may_name_files() => return false,
             What::TooMany(agency) => {
                 asker.log_refused(&too_many_winners(*agency));

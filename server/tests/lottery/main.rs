@@ -8,6 +8,8 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/chance.rs"]
+mod chance;
 
 mod base;
 mod text;
@@ -20,6 +22,7 @@ mod draw;
 mod restart;
 mod room;
 mod waits;
+mod pieces;
 mod ending;
 mod logging;
 mod published;

@@ -68,6 +68,8 @@ pub(crate) struct Line {
     is_held: bool,
     end_is_told: bool,
     output_max: usize,
+    /// The beginning of an answer of which the session has said a part.
+    pub(crate) begun: Vec<u8>,
     /// What the session said and the network has not taken.
     out: VecDeque<u8>,
     /// What is under way to the client.
@@ -103,6 +105,7 @@ impl Line {
             is_held: false,
             end_is_told: false,
             output_max,
+            begun: Vec::new(),
             out: VecDeque::new(),
             back: VecDeque::new(),
             clock: None,
@@ -202,6 +205,22 @@ impl Line {
     pub(crate) fn time_out(&mut self, now: u64) -> Vec<u8> {
         assert!(!self.is_awaited(), "a deadline runs while {:?} is owed", self.asked);
         self.hand_in(Input::Deadline, now)
+    }
+
+    /// Takes what the session says; returns the answers that are whole with it. What it says last is whole.
+    pub(crate) fn take_whole(&mut self, said: &[u8]) -> Vec<u8> {
+        self.begun.extend_from_slice(said);
+        let mut whole = 0;
+        while let Some(header) = self.begun[whole..].first_chunk::<5>() {
+            let length = u32::from_be_bytes(header[1..].try_into().unwrap()) as usize;
+            if self.begun.len() < whole + 5 + length {
+                break;
+            }
+            whole += 5 + length;
+        }
+        let rest = self.begun.split_off(whole);
+        assert!(self.is_served() || rest.is_empty(), "it ends inside an answer");
+        std::mem::replace(&mut self.begun, rest)
     }
 
     /// Has the network take some of what the session said. Returns what the session says to that.

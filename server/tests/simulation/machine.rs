@@ -1,6 +1,7 @@
 //! A server's process and the disk under it: it starts, does a step when it is told to, and dies. What it does in a
 //! step is the product's; this says when. Knows no client.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use bolillero_server::ledger::recovery::{Opened, Settings, open_ledger};
 use bolillero_server::lottery::Office;
 use bolillero_server::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use bolillero_server::lottery::event::{Replayed, open_body, open_record};
+use bolillero_server::lottery::pieces::{PieceLimit, PieceSettings};
 use bolillero_server::lottery::session::{Lottery, SessionLimits};
 use bolillero_server::lottery::state::{Draw, Terms};
 use bolillero_server::lottery::text::TextLottery;
@@ -39,6 +41,7 @@ pub(crate) struct Setup {
     terms: Terms,
     settings: Settings,
     pub(crate) limits: SessionLimits,
+    pieces: PieceSettings,
 }
 
 impl Setup {
@@ -57,7 +60,12 @@ impl Setup {
         let (winning_number, draw) =
             (Number::new(WINNING_NUMBER).unwrap(), DrawId::parse(DRAW).unwrap());
         let terms = Terms { agencies, winning_number, draw };
-        Self { terms, settings: Settings { sizes, queue_bytes_max }, limits }
+        let pieces = PieceSettings {
+            pieces_max: NonZeroUsize::new(1 + chance.below(3)).unwrap(),
+            piece_bytes_max: 1 + chance.below(40),
+            short_bytes_max: chance.below(40),
+        };
+        Self { terms, settings: Settings { sizes, queue_bytes_max }, limits, pieces }
     }
 }
 
@@ -139,8 +147,9 @@ impl Running {
         let bell = Arc::new(Bell::default());
         let office = Arc::new(Office::new(state, ledger, Mailbox::new(bell.clone())));
         let drawer = Drawer::new(Arc::clone(&office), shared, DrawSettings::default());
-        let service = Lottery::new(Arc::clone(&office), setup.limits);
-        let text_service = TextLottery::new(Arc::clone(&office), setup.limits);
+        let pieces = Arc::new(PieceLimit::new(setup.pieces));
+        let service = Lottery::new(Arc::clone(&office), setup.limits, Arc::clone(&pieces));
+        let text_service = TextLottery::new(Arc::clone(&office), setup.limits, pieces);
         let mut running = Self {
             office,
             service,

@@ -283,7 +283,7 @@ impl World {
 
     fn judge_packets(&mut self, place: usize, said: &[u8]) {
         let line = &mut self.lines[place];
-        for reply in packets(said) {
+        for reply in packets(&line.take_whole(said)) {
             let shown: String = reply.1.chars().take(24).collect();
             self.events.note(format_args!("line {}: answers {} {shown}", line.number, reply.0));
             if reply.0 == 0 {
@@ -298,13 +298,18 @@ impl World {
 
     /// One line at most, and then the end. An end without one says something only where it answers what was sent.
     fn judge_line(&mut self, place: usize, said: &[u8], what: &str) {
-        let line = &self.lines[place];
+        let line = &mut self.lines[place];
+        line.begun.extend_from_slice(said);
+        if line.is_served() && !line.begun.is_empty() {
+            assert_eq!(line.asked_in_text(), Asked::TextWinners, "a line, and no end");
+            return;
+        }
+        let said = std::mem::take(&mut line.begun);
         let answers = !line.is_served() && what == GETS_BYTES && line.is_awaited();
         if said.is_empty() && !answers {
             return;
         }
-        assert!(!line.is_served(), "a line, and no end");
-        let (text, room) = (String::from_utf8_lossy(said), self.machine.room_may_lack);
+        let (text, room) = (String::from_utf8_lossy(&said), self.machine.room_may_lack);
         self.events.note(format_args!("line {}: ends with {text:?}", line.number));
         let asked = (line.asked_in_text(), line.brought);
         self.model.judge_line(&self.stored, line.agency, room, asked, &text);

@@ -76,6 +76,15 @@ impl Client {
         }
     }
 
+    /// Reads what was appended by now, and nothing of what follows it.
+    pub(crate) fn read_once(&mut self) -> Vec<u8> {
+        let read = std::mem::take(&mut self.out);
+        if self.held && !read.is_empty() {
+            self.hand_in(Input::Drained);
+        }
+        read
+    }
+
     /// Reads all there is, as packets.
     pub(crate) fn replies(&mut self) -> Vec<Reply> {
         packets(&self.read())

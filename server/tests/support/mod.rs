@@ -24,6 +24,7 @@ use bolillero_server::ledger::recovery::{OpenError, Opened, Settings, open_ledge
 use bolillero_server::lottery::Office;
 use bolillero_server::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use bolillero_server::lottery::event::{Replayed, open_body, open_record};
+use bolillero_server::lottery::pieces::{PieceLimit, PieceSettings};
 use bolillero_server::lottery::session::{Lottery, SessionLimits};
 use bolillero_server::lottery::state::{Draw, Terms};
 use bolillero_server::lottery::text::TextLottery;
@@ -47,6 +48,7 @@ pub(crate) struct Setup {
     pub(crate) segment_size: u64,
     pub(crate) queue_bytes_max: usize,
     pub(crate) draw: DrawSettings,
+    pub(crate) pieces: PieceSettings,
 }
 
 impl Default for Setup {
@@ -58,6 +60,7 @@ impl Default for Setup {
             segment_size: 64 << 10,
             queue_bytes_max: 1 << 20,
             draw: DrawSettings::default(),
+            pieces: PieceSettings::default(),
         }
     }
 }
@@ -98,6 +101,7 @@ pub(crate) struct Central {
     drawer: Drawer,
     alarm: Arc<Alarm>,
     bell: Arc<DrawerBell>,
+    pub(crate) pieces: Arc<PieceLimit>,
     service: Lottery,
     text_service: TextLottery,
     journal: Journal,
@@ -167,8 +171,9 @@ impl Central {
             }
             None => {}
         }
-        let service = Lottery::new(Arc::clone(&office), setup.limits);
-        let text_service = TextLottery::new(Arc::clone(&office), setup.limits);
+        let pieces = Arc::new(PieceLimit::new(setup.pieces));
+        let service = Lottery::new(Arc::clone(&office), setup.limits, Arc::clone(&pieces));
+        let text_service = TextLottery::new(Arc::clone(&office), setup.limits, Arc::clone(&pieces));
         let clients = AtomicUsize::new(0);
         Ok(Self {
             disk,
@@ -179,6 +184,7 @@ impl Central {
             drawer,
             alarm,
             bell,
+            pieces,
             service,
             text_service,
             journal,
