@@ -2,11 +2,17 @@
 
 use std::io::{self, ErrorKind, Write};
 
-/// Bytes in the order they leave, of which the first `written` have left already.
+use bolillero_protocol::byte_queue::{ByteQueue, HEAP_BYTES_MAX};
+
+/// Bytes in the order they leave.
 #[derive(Default)]
 pub(super) struct Output {
+    /// What sessions append to. The first `written` bytes have left already.
     bytes: Vec<u8>,
     written: usize,
+    /// All there is between turns, where that is much: memory that goes back to the system with the
+    /// connection. Then `bytes` is empty.
+    parked: ByteQueue,
 }
 
 /// How far a write came.
@@ -19,11 +25,11 @@ pub(super) enum Progress {
 
 impl Output {
     pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, written: 0 }
+        Self { bytes, ..Self::default() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.written
+        self.bytes.len() - self.written + self.parked.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -32,12 +38,18 @@ impl Output {
 
     /// Where a session appends.
     pub(super) fn tail(&mut self) -> &mut Vec<u8> {
+        if !self.parked.is_empty() {
+            self.bytes.extend_from_slice(self.parked.bytes());
+            self.parked = ByteQueue::default();
+        }
         &mut self.bytes
     }
 
     /// One write of all there is.
     pub(super) fn write_to(&mut self, socket: &mut impl Write) -> io::Result<Progress> {
-        match socket.write(&self.bytes[self.written..]) {
+        let parked = self.parked.bytes();
+        let bytes = if parked.is_empty() { &self.bytes[self.written..] } else { parked };
+        match socket.write(bytes) {
             Ok(0) => Err(ErrorKind::WriteZero.into()),
             Ok(count) => {
                 self.leave(count);
@@ -58,18 +70,26 @@ impl Output {
     }
 
     /// Gives an empty buffer back to the thread, or to the allocator when the thread has one or it
-    /// is over `kept_max`.
+    /// is over `kept_max`. Parks what does not leave and is in a large buffer.
     pub(super) fn return_to(&mut self, spare: &mut Vec<u8>, kept_max: usize) {
-        if !self.is_empty() {
+        if self.bytes.capacity() > UNPARKED_CAPACITY_MAX {
+            self.parked.append(&self.bytes[self.written..]);
+        } else if self.bytes.len() > self.written {
             return;
         }
-        let buffer = std::mem::take(self).bytes;
+        let buffer = std::mem::take(&mut self.bytes);
+        self.written = 0;
         if spare.capacity() == 0 && buffer.capacity() <= kept_max {
             *spare = buffer;
         }
     }
 
     fn leave(&mut self, count: usize) {
+        if !self.parked.is_empty() {
+            self.parked.take(count);
+            self.parked.release();
+            return;
+        }
         self.written += count;
         if self.written == self.bytes.len() {
             self.bytes.clear();
@@ -82,6 +102,10 @@ impl Output {
         }
     }
 }
+
+/// How large a buffer a connection keeps between turns. A piece of a list of winners, and what a turn
+/// usually leaves unsent, is within it.
+const UNPARKED_CAPACITY_MAX: usize = 2 * HEAP_BYTES_MAX;
 
 #[cfg(test)]
 mod tests {
@@ -138,6 +162,34 @@ mod tests {
         output.tail().reserve_exact(17);
         output.return_to(&mut spare, 16);
         assert_eq!((spare.capacity(), output.tail().capacity()), (0, 0));
+    }
+
+    #[test]
+    fn a_large_buffer_is_parked_between_turns_and_its_bytes_keep_their_order() {
+        let given: Vec<u8> = (0..200_000u32).flat_map(u32::to_be_bytes).collect();
+        let mut socket = Narrow { room: 0, taken: Vec::new() };
+        let (mut output, mut spare) = (Output::default(), Vec::new());
+        for (turn, bytes) in given.chunks(300_000).enumerate() {
+            output.borrow_from(&mut spare);
+            let unsent = output.len();
+            assert_eq!(output.tail().len(), unsent, "a session sees all that has not left");
+            output.tail().extend_from_slice(bytes);
+            // Of the first turn one byte is left, which does not need the memory of all.
+            socket.room = if turn == 0 { bytes.len() - 1 } else { 1000 };
+            output.write_to(&mut socket).unwrap();
+            output.return_to(&mut spare, 16);
+            assert_eq!((output.bytes.capacity(), spare.capacity()), (0, 0), "turn {turn}");
+            assert_eq!(output.parked.capacity() > HEAP_BYTES_MAX, turn > 0, "turn {turn}");
+            // A turn that only writes.
+            socket.room = 1000;
+            output.borrow_from(&mut spare);
+            output.write_to(&mut socket).unwrap();
+            output.return_to(&mut spare, 16);
+        }
+        socket.room = given.len();
+        output.write_to(&mut socket).unwrap();
+        assert!(output.is_empty() && socket.taken == given);
+        assert_eq!(output.parked.capacity(), 0);
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl TlsSession {
         }
         self.records.add(bytes);
         self.proceed(out)?;
+        self.records.fit();
         if self.records.len() > UNTAKEN_BYTES_MAX {
             self.log_failure("it sends a message in too many pieces");
             return Ok(Flow::Close);
@@ -216,6 +217,14 @@ impl Records {
         &mut self.bytes[self.taken..]
     }
 
+    /// In the middle of a record a connection keeps about as much memory as it has bytes of it.
+    fn fit(&mut self) {
+        if self.bytes.capacity() > KEPT_BYTES_MAX {
+            self.bytes = self.left().to_vec();
+            self.taken = 0;
+        }
+    }
+
     /// Between records a connection keeps no memory.
     fn remove(&mut self, count: usize) {
         self.taken += count;
@@ -315,6 +324,8 @@ const NOT_TLS: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
 /// The most bytes of records from which nothing can be taken. The longest message of a handshake that
 /// rustls takes has half as many; the rest is what its pieces may cost.
 const UNTAKEN_BYTES_MAX: usize = 128 << 10;
+/// What a connection keeps of a buffer for records: about one record.
+const KEPT_BYTES_MAX: usize = 2 * RECORD_PAYLOAD_MAX;
 /// The wait for the handshake; those of sessions count from 0.
 const HANDSHAKE: u64 = u64::MAX;
 /// What a record carries at most.

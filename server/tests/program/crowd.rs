@@ -104,7 +104,7 @@ fn trickle(mut slow: Vec<Wire>, until: &mpsc::Receiver<()>) -> Vec<Wire> {
 }
 
 /// What a test's own 500 connections may go over where three run at once.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }

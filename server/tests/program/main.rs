@@ -34,6 +34,7 @@ mod life;
 mod limits;
 mod load;
 mod main_job;
+mod memory;
 mod options;
 mod permissions;
 mod publishing;

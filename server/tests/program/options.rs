@@ -81,6 +81,7 @@ const SERVE: &[(&str, &str)] = &[
     ("--winning-number", "[default: 7574]"),
     ("--max-packet", "[default: 64KiB]"),
     ("--max-unanswered", "[default: 64]"),
+    ("--winners-unsent-max", "[default: 16MiB]"),
     ("--packet-timeout", "[default: 60s]"),
     ("--idle-timeout", "[default: 10m]"),
     ("--ledger-queue", "[default: 64MiB]"),

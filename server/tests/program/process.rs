@@ -138,8 +138,17 @@ impl Process {
 
     /// The most memory it had resident so far, in bytes.
     pub(crate) fn memory_max(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory it has resident now, in bytes.
+    pub(crate) fn memory_now(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
     }
 
