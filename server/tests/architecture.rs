@@ -82,6 +82,7 @@ fn sessions_and_the_state_see_no_clock_thread_or_file() {
         "lottery/session.rs",
         "lottery/ask.rs",
         "lottery/owed.rs",
+        "lottery/pieces.rs",
         "lottery/text.rs",
         "lottery/state.rs",
         "echo.rs",

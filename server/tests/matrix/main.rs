@@ -88,6 +88,7 @@ matrix! {
             both_dialects_share_one_draw
             frames_cut_into_single_bytes_are_counted
             far_more_batches_than_may_be_unsynced_are_counted_in_one_line
+            long_lists_leave_in_turn_to_readers_of_both_dialects
             an_error_survives_a_peer_that_keeps_sending
             a_peer_of_text_that_sends_no_more_is_still_counted
             a_newcomer_of_text_without_room_is_closed_without_a_byte

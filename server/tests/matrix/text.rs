@@ -174,6 +174,35 @@ pub(crate) fn an_error_survives_a_peer_that_keeps_sending(cell: Cell) {
     assert_eq!(client.rest(), b"ERROR\n");
 }
 
+pub(crate) fn long_lists_leave_in_turn_to_readers_of_both_dialects(cell: Cell) {
+    let office = Office::start(cell, &["--winning-number", "1", "--winners-unsent-max", "64KiB"]);
+    let sent = [b"\0\x03BET", &batches(500, 100)[..], b"\0\x06FINISH"].concat();
+    assert_eq!(office.told(&sent), "50000\n");
+    let mut other = office.packets();
+    other.send(READY_2);
+    other.expect(ACK);
+    let list = "30000001#".repeat(50_000);
+    let line = list.trim_end_matches('#').replace('#', ",") + "\n";
+    // A piece for all: who has one waits for the others before the next.
+    let mut silent = office.packets();
+    silent.send_packet(6, "1#");
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let (mut packets, text) = (office.packets(), office.text());
+            let (list, line) = (&list, &line);
+            scope.spawn(move || {
+                packets.send_packet(6, "1#");
+                packets.send_packet(6, "1#");
+                for _ in 0..2 {
+                    assert!(packets.packet() == (7, list.clone()));
+                }
+            });
+            scope.spawn(move || assert!(tell(text, RESULTS_1) == *line));
+        }
+    });
+    assert!(silent.packet() == (7, list));
+}
+
 pub(crate) fn a_peer_of_text_that_sends_no_more_is_still_counted(cell: Cell) {
     let office = Office::start(cell, &[]);
     let mut client = office.text();
