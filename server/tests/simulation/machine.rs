@@ -60,6 +60,8 @@ impl Setup {
         let (winning_number, draw) =
             (Number::new(WINNING_NUMBER).unwrap(), DrawId::parse(DRAW).unwrap());
         let terms = Terms { agencies, winning_number, draw };
+        // Chances of their own: a seed's events up to the draw stay what they were.
+        let mut chance = Chance(chance.0);
         let pieces = PieceSettings {
             pieces_max: NonZeroUsize::new(1 + chance.below(3)).unwrap(),
             piece_bytes_max: 1 + chance.below(40),
