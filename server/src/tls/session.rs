@@ -332,3 +332,22 @@ const HANDSHAKE: u64 = u64::MAX;
 const RECORD_PAYLOAD_MAX: usize = 16 << 10;
 /// What a record is longer than its payload, in every suite of TLS 1.2 and 1.3 that rustls speaks.
 const RECORD_OVERHEAD: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_the_middle_of_a_record_a_connection_keeps_about_what_it_has_of_it() {
+        let mut records = Records::default();
+        records.add(&[1; 64 << 10]);
+        records.remove((64 << 10) - 1000);
+        records.fit();
+        assert!(records.bytes.capacity() < 2000, "{} bytes", records.bytes.capacity());
+        records.add(&[2; 1000]);
+        assert_eq!(records.left(), [[1; 1000], [2; 1000]].concat());
+        records.fit();
+        records.remove(2000);
+        assert_eq!((records.len(), records.bytes.capacity()), (0, 0));
+    }
+}
