@@ -2,17 +2,19 @@
 
 use memmap2::MmapMut;
 
-/// The most bytes that a queue keeps on the heap: a request as long as is read by default, with its header.
+/// The most bytes that a queue keeps on the heap: a request as long as is read by default, with its
+/// header.
 pub const HEAP_BYTES_MAX: usize = (64 << 10) + 8;
 /// An empty queue gives back its memory when it is more than this, in bytes.
 pub const KEPT_BYTES_MAX: usize = 512;
 
 /// Bytes in the order in which they came.
 ///
-/// Up to [`HEAP_BYTES_MAX`] bytes lie on the heap. More lie in a mapping of their own, which goes back to
-/// the system when they are taken or dropped. Freed heap memory would not: an allocator keeps what lies
-/// below memory in use, and glibc's raises its own threshold for mappings with each large block that is
-/// freed. A thousand connections that gathered half a megabyte each would leave that behind for good.
+/// Up to [`HEAP_BYTES_MAX`] bytes lie on the heap. More lie in a mapping of their own, which goes
+/// back to the system when they are taken or dropped. Freed heap memory would not: an allocator
+/// keeps what lies below memory in use, and glibc's raises its own threshold for mappings with each
+/// large block that is freed. A thousand connections that gathered half a megabyte each would leave
+/// that behind for good.
 ///
 /// Memory is at most twice the most bytes that waited at once since the queue was empty, or
 /// [`KEPT_BYTES_MAX`].

@@ -233,7 +233,8 @@ pub fn encode(opcode: i8, data: &[u8], out: &mut Vec<u8>) {
     encode_with(opcode, out, |out| out.extend_from_slice(data));
 }
 
-/// Appends a packet up to the end of `data`, the first piece of its data. `rest` more bytes are to follow.
+/// Appends a packet up to the end of `data`, the first piece of its data. `rest` more bytes are to
+/// follow.
 ///
 /// # Panics
 /// When its data is 4 GiB or longer.

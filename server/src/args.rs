@@ -104,8 +104,8 @@ pub struct ServeArgs {
     /// Requests of a connection that may be unanswered; further ones wait unread
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub max_unanswered: usize,
-    /// Memory for winners that peers have not taken, of all connections; above it long lists wait their turn.
-    /// At least 64KiB
+    /// Memory for winners that peers have not taken, of all connections; above it long lists wait
+    /// their turn. At least 64KiB
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     pub winners_unsent_max: String,
     /// From a packet's first byte to its last

@@ -84,7 +84,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Appends the packet; of opcode 7 with a `rest`, its header and first piece. The rest follows as it is.
+    /// Appends the packet; of opcode 7 with a `rest`, its header and first piece. The rest follows
+    /// as it is.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Corrupt => tlv::encode(opcode::CORRUPT, b"", out),

@@ -24,8 +24,8 @@ pub enum Reply<'a> {
 }
 
 impl Reply<'_> {
-    /// Appends the line, or of a list with a `rest` the part that a piece of it makes. Each byte of a list
-    /// makes one of the line, so a list can be cut anywhere.
+    /// Appends the line, or of a list with a `rest` the part that a piece of it makes. Each byte of
+    /// a list makes one of the line, so a list can be cut anywhere.
     ///
     /// ```
     /// use bolillero_protocol::text::Reply;

@@ -103,8 +103,8 @@ impl Output {
     }
 }
 
-/// How large a buffer a connection keeps between turns. A piece of a list of winners, and what a turn
-/// usually leaves unsent, is within it.
+/// How large a buffer a connection keeps between turns. A piece of a list of winners, and what a
+/// turn usually leaves unsent, is within it.
 const UNPARKED_CAPACITY_MAX: usize = 2 * HEAP_BYTES_MAX;
 
 #[cfg(test)]

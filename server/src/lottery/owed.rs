@@ -1,9 +1,9 @@
 //! An answer from the moment its request is taken until it leaves: what it waits for, and its bytes.
 //! Knows no request and no order: [`super::session`] keeps that.
 //!
-//! All answers but one leave whole. A list of winners leaves in [pieces](super::pieces). Once it is begun
-//! ([`Owed::is_begun`]) no other bytes may follow but its rest: an answer that replaces it can do so before
-//! that, and afterwards a connection can only be closed.
+//! All answers but one leave whole. A list of winners leaves in [pieces](super::pieces). Once it is
+//! begun ([`Owed::is_begun`]) no other bytes may follow but its rest: an answer that replaces it
+//! can do so before that, and afterwards a connection can only be closed.
 
 use bolillero_protocol::message::{Code, Receipt, Refusal, Reply, Welcome};
 
@@ -76,8 +76,8 @@ impl Owed {
         matches!(&self.what, What::List(list) if list.is_begun())
     }
 
-    /// Appends as much of the answer as may leave now; says whether that was the last of it. Where it was
-    /// not, `claim` says whether the answer needs a piece.
+    /// Appends as much of the answer as may leave now; says whether that was the last of it. Where
+    /// it was not, `claim` says whether the answer needs a piece.
     pub(super) fn pay(
         &mut self,
         office: &Office,
@@ -149,7 +149,8 @@ impl Form {
     }
 }
 
-/// Appends the next piece of a list, the first behind the packet's header. Says whether it was the last.
+/// Appends the next piece of a list, the first behind the packet's header. Says whether it was the
+/// last.
 fn append_list(list: &mut UnsentList, claim: &mut PieceClaim, out: &mut Vec<u8>) -> bool {
     if let Some(Piece { documents, is_first, rest }) = list.next(claim, out.len()) {
         if is_first {

@@ -23,9 +23,11 @@ pub const PIECE_MEMORY: usize = 64 << 10;
 pub struct PieceSettings {
     /// Pieces in the output of connections, all together. Further ones wait.
     pub pieces_max: NonZeroUsize,
-    /// The longest piece, in bytes. With a packet's header and what TLS adds it is within [`PIECE_MEMORY`].
+    /// The longest piece, in bytes. With a packet's header and what TLS adds it is within
+    /// [`PIECE_MEMORY`].
     pub piece_bytes_max: usize,
-    /// Bytes of output up to which a list, or the end of one, leaves without being counted as a piece.
+    /// Bytes of output up to which a list, or the end of one, leaves without being counted as a
+    /// piece.
     pub short_bytes_max: usize,
 }
 
@@ -50,7 +52,8 @@ pub struct PieceLimit {
 #[derive(Debug)]
 struct PieceQueue {
     free: usize,
-    /// Connections that wait, in the order in which they came. One that is no longer here has its piece.
+    /// Connections that wait, in the order in which they came. One that is no longer here has its
+    /// piece.
     waiting: BTreeMap<u64, Mailbox>,
     next_number: u64,
 }
@@ -129,8 +132,9 @@ impl PieceClaim {
         matches!(self.state, ClaimState::Queued(_))
     }
 
-    /// Notes that all output has left: a piece that was in it is given back. The next one is asked for behind
-    /// the connections that wait, so that slow readers of long lists do not keep others waiting.
+    /// Notes that all output has left: a piece that was in it is given back. The next one is asked
+    /// for behind the connections that wait, so that slow readers of long lists do not keep others
+    /// waiting.
     pub(super) fn note_drained(&mut self) {
         if self.is_held() {
             self.state = ClaimState::None;
@@ -138,8 +142,8 @@ impl PieceClaim {
         }
     }
 
-    /// How many of the `left` bytes of a list may be appended now to an output that has `output` bytes. 0: none
-    /// before there is news or the output is drained.
+    /// How many of the `left` bytes of a list may be appended now to an output that has `output`
+    /// bytes. 0: none before there is news or the output is drained.
     fn take(&mut self, left: usize, output: usize) -> usize {
         if output + left <= self.limit.settings.short_bytes_max {
             if self.is_queued() {
@@ -218,7 +222,8 @@ impl UnsentList {
         Self { documents, appended: 0 }
     }
 
-    /// Whether a part of it was appended: then nothing else may follow but its rest, or the end of the connection.
+    /// Whether a part of it was appended: then nothing else may follow but its rest, or the end of
+    /// the connection.
     pub(super) fn is_begun(&self) -> bool {
         self.appended > 0
     }

@@ -32,8 +32,8 @@ pub struct TextLottery {
 }
 
 impl TextLottery {
-    /// Sessions that ask `office`, and send its winners within `pieces`. How long a frame is has a limit of
-    /// its own: of `limits`, those of a packet's data and of the output are not looked at.
+    /// Sessions that ask `office`, and send its winners within `pieces`. How long a frame is has a
+    /// limit of its own: of `limits`, those of a packet's data and of the output are not looked at.
     #[must_use]
     pub fn new(office: Arc<Office>, limits: SessionLimits, pieces: Arc<PieceLimit>) -> Self {
         Self { office, limits, pieces }
@@ -128,8 +128,8 @@ impl Session for TextSession {
 }
 
 impl TextSession {
-    /// Appends what may leave of the line. The connection ends only once the last piece of it has left: until
-    /// then that counts against the limit.
+    /// Appends what may leave of the line. The connection ends only once the last piece of it has
+    /// left: until then that counts against the limit.
     fn end(&mut self, out: &mut Vec<u8>) -> Flow {
         let Some(last) = &mut self.last else { return Flow::Continue };
         let is_whole = last.pay(&self.intake.asker, &mut self.claim, out);
@@ -315,8 +315,8 @@ impl Last {
         matches!(&self.what, What::List(list) if list.is_begun())
     }
 
-    /// Appends as much of the line as may leave now; says whether the end may come behind it. Where it may not,
-    /// `claim` says whether the line needs a piece.
+    /// Appends as much of the line as may leave now; says whether the end may come behind it. Where
+    /// it may not, `claim` says whether the line needs a piece.
     fn pay(&mut self, asker: &Asker, claim: &mut PieceClaim, out: &mut Vec<u8>) -> bool {
         let office = asker.office();
         if self.rests_on > office.ledger().durable() {

@@ -1,4 +1,5 @@
-//! Long lists of winners leave in pieces: the same bytes, a bounded amount unsent, each connection in its turn.
+//! Long lists of winners leave in pieces: the same bytes, a bounded amount unsent, each connection
+//! in its turn.
 
 use std::num::NonZeroUsize;
 
@@ -7,7 +8,8 @@ use bolillero_server::lottery::pieces::PieceSettings;
 use crate::chance::Chance;
 use crate::support::*;
 
-/// How many bets of each agency win: the list of agency 1 is long, that of 2 short, that of 3 empty.
+/// How many bets of each agency win: the list of agency 1 is long, that of 2 short, that of 3
+/// empty.
 const WINNERS: [usize; 3] = [120, 2, 0];
 /// What is small here: the longest piece, and what leaves without being counted as one.
 const PIECE: usize = 100;
@@ -282,7 +284,8 @@ fn at_a_stop_requests_that_had_arrived_behind_a_list_are_answered() {
     assert!(client.is_closed());
 }
 
-/// Whatever is read, dropped and asked in any order: nothing is lost, and nobody waits for what does not come.
+/// Whatever is read, dropped and asked in any order: nothing is lost, and nobody waits for what
+/// does not come.
 #[test]
 fn any_crowd_gets_its_lists_whole_within_the_limit() {
     for seed in 0..30 {

@@ -1,5 +1,5 @@
-//! What peers that take nothing, or leave in the middle, cost a running server in memory: little, and only
-//! while they are there.
+//! What peers that take nothing, or leave in the middle, cost a running server in memory: little,
+//! and only while they are there.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

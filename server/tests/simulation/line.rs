@@ -207,7 +207,8 @@ impl Line {
         self.hand_in(Input::Deadline, now)
     }
 
-    /// Takes what the session says; returns the answers that are whole with it. What it says last is whole.
+    /// Takes what the session says; returns the answers that are whole with it. What it says last
+    /// is whole.
     pub(crate) fn take_whole(&mut self, said: &[u8]) -> Vec<u8> {
         self.begun.extend_from_slice(said);
         let mut whole = 0;
