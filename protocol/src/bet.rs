@@ -8,7 +8,10 @@
 //! at a glance. [`Bets`] reads what was validated before: it looks at shape only, so that a ledger can
 //! be read by rules that have changed since.
 
-use self::grammar::{birth_date, document, marker, name, number, number_up_to};
+use self::grammar::{
+    birth_date, document, has_too_many_digits, marker, name, number, number_up_to,
+    short_number_up_to,
+};
 use self::plain::Opening;
 pub use self::stored::{Bets, BetsOn, bets_announced};
 use crate::error::{BetProblem, Malformed};
@@ -38,7 +41,8 @@ impl Number {
         (value <= NUMBER_MAX).then_some(Self(value))
     }
 
-    /// A number from plain digits, with or without leading zeros.
+    /// A number from plain digits, with any number of leading zeros: a ledger may hold more than an
+    /// office takes today.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (length, value) = number_up_to(text.as_bytes(), u32::from(NUMBER_MAX))?;
@@ -86,18 +90,22 @@ impl<'a> Bet<'a> {
         })
     }
 
-    /// Checks every field but the agency's id by the rules an office holds it to.
+    /// Checks every field but the agency's id by the rules that every office holds it to. An office
+    /// of today also refuses a number of more than [`NUMBER_LENGTH_MAX`](crate::list::NUMBER_LENGTH_MAX)
+    /// digits; earlier ones stored it, so a file with one can still be cut as it was then.
     ///
     /// # Errors
     /// [`BetProblem`] of the first field that is not valid.
     pub fn check_fields(&self) -> Result<(), BetProblem> {
         type LengthOf = fn(&[u8]) -> Option<usize>;
+        let any_number: LengthOf =
+            |bytes| number_up_to(bytes, u32::from(NUMBER_MAX)).map(|(length, _)| length);
         let fields: [(&str, LengthOf, BetProblem); 5] = [
             (self.first_name, name, BetProblem::Name("first name")),
             (self.last_name, name, BetProblem::Name("last name")),
             (self.document, document, BetProblem::Document),
             (self.birth_date, birth_date, BetProblem::BirthDate),
-            (self.number, number, BetProblem::Number),
+            (self.number, any_number, BetProblem::Number),
         ];
         for (text, length_of, problem) in fields {
             if length_of(text.as_bytes()) != Some(text.len()) {
@@ -192,8 +200,7 @@ impl<'a> Batch<'a> {
 pub fn first_agency(body: &[u8]) -> Option<u32> {
     let mut fields = body.split(|&byte| byte == SEPARATOR).skip(2);
     let field = fields.next()?;
-    // As the grammar reads it, which sets leading zeros no limit.
-    let (length, id) = number_up_to(field, u32::MAX)?;
+    let (length, id) = short_number_up_to(field, u32::MAX)?;
     (length == field.len()).then_some(id)
 }
 
@@ -224,7 +231,7 @@ impl<'a> Cursor<'a> {
     fn agency(&mut self, agencies: u32, of_batch: &mut u32) -> Result<(), BetProblem> {
         let mut id = 0;
         self.field("id", BetProblem::Agency { agencies }, |left| {
-            let (length, value) = number_up_to(left, agencies)?;
+            let (length, value) = short_number_up_to(left, agencies)?;
             id = value;
             (id > 0).then_some(length)
         })?;
@@ -248,8 +255,13 @@ impl<'a> Cursor<'a> {
                 self.left = left;
                 Ok(())
             }
-            _ if self.left.contains(&SEPARATOR) => Err(problem),
-            _ => Err(BetProblem::Missing(name)),
+            _ if !self.left.contains(&SEPARATOR) => Err(BetProblem::Missing(name)),
+            _ if matches!(problem, BetProblem::Agency { .. } | BetProblem::Number)
+                && has_too_many_digits(self.left) =>
+            {
+                Err(BetProblem::TooManyDigits(name))
+            }
+            _ => Err(problem),
         }
     }
 }

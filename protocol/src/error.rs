@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::list::NUMBER_LENGTH_MAX;
+
 /// Bytes that are no packet. The peer is told so (opcode -1) and closed: where the next packet
 /// would begin cannot be known.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -85,6 +87,9 @@ pub enum BetProblem {
     /// Not a number that can be bet on.
     #[error("number is not 0 to 9999")]
     Number,
+    /// A number of more digits than a list allows.
+    #[error("{0} has more than {NUMBER_LENGTH_MAX} digits")]
+    TooManyDigits(&'static str),
     /// A field of the text dialect that would be two items of a list, or two fields.
     #[error("{0} holds a separator")]
     Separator(&'static str),

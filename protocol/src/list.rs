@@ -10,7 +10,7 @@ use std::io::Write as _;
 use crate::error::{Corrupt, Malformed};
 
 /// The longest number in a list, in digits: as many as the largest `u64` has.
-const NUMBER_LENGTH_MAX: usize = 20;
+pub const NUMBER_LENGTH_MAX: usize = 20;
 
 /// What follows every item.
 pub const SEPARATOR: u8 = b'#';

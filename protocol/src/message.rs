@@ -10,6 +10,7 @@
 //!   6 winners?            id#  or  id        10 welcome      epoch#next#bets#head#finished#draw#
 //!   9 hello               1#id#[draw#]       12 receipt      seq#bets#head#
 //!  11 numbered batch      seq#n#@0#…
+//!  17 alarm               seq#bets#head#
 //! ```
 
 use std::fmt;
@@ -23,7 +24,7 @@ mod request;
 
 pub use refusal::{Code, Refusal};
 pub use reply::{Receipt, Reply, Welcome};
-pub use request::{Hello, Ready, Request, Totals};
+pub use request::{ChainAlarm, Hello, Ready, Request, Totals};
 
 /// The opcodes of the lottery, one byte each.
 pub mod opcode {
@@ -55,6 +56,9 @@ pub mod opcode {
     pub const NUMBERED_BATCH: i8 = 11;
     /// The numbered batch is on disk, and this is where the lane stands.
     pub const RECEIPT: i8 = 12;
+    // 13 to 16 are reserved: until they are defined they are no packet.
+    /// The agency counts other bets, or another head, than the office.
+    pub const ALARM: i8 = 17;
 }
 
 /// The version of sessions that this library speaks.
@@ -63,8 +67,8 @@ pub const SESSION_VERSION: u32 = 1;
 /// Whether an agency may send an opcode.
 #[must_use]
 pub fn is_request(code: i8) -> bool {
-    use opcode::{ASK_WINNERS, BATCH, BET, CLOSE, HELLO, NUMBERED_BATCH, READY};
-    matches!(code, CLOSE | BET | BATCH | READY | ASK_WINNERS | HELLO | NUMBERED_BATCH)
+    use opcode::{ALARM, ASK_WINNERS, BATCH, BET, CLOSE, HELLO, NUMBERED_BATCH, READY};
+    matches!(code, CLOSE | BET | BATCH | READY | ASK_WINNERS | HELLO | NUMBERED_BATCH | ALARM)
 }
 
 /// Whether an office may send an opcode.

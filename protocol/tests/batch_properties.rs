@@ -4,7 +4,7 @@
 use bolillero_protocol::bet::{
     Batch, BatchBuilder, Bet, Bets, BetsOn, Number, batch_of_one, first_agency,
 };
-use bolillero_protocol::error::Malformed;
+use bolillero_protocol::error::{BetProblem, Malformed};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -41,12 +41,36 @@ fn a_date() -> impl Strategy<Value = String> {
 }
 
 fn a_number() -> impl Strategy<Value = String> {
-    let edges = vec!["0", "0000", "9999", "09999", "10000", "", "-1", "00000000000000000000000001"];
-    prop_oneof![6 => "[1-9][0-9]{0,3}", 2 => select(edges).prop_map(String::from), 1 => "[0-9]{0,6}"]
+    let edges = vec![
+        "0",
+        "0000",
+        "9999",
+        "09999",
+        "10000",
+        "",
+        "-1",
+        "00000000000000007574",
+        "000000000000000007574",
+        "00000000000000000000000001",
+        "111111111111111111111",
+    ];
+    prop_oneof![6 => "[1-9][0-9]{0,3}", 3 => select(edges).prop_map(String::from), 1 => "[0-9]{0,6}"]
 }
 
 fn an_agency() -> impl Strategy<Value = String> {
-    let others = vec!["0", "1", "4", "5", "6", "01", "", "4294967297", "18446744073709551617"];
+    let others = vec![
+        "0",
+        "1",
+        "4",
+        "5",
+        "6",
+        "01",
+        "",
+        "4294967297",
+        "18446744073709551617",
+        "00000000000000000005",
+        "000000000000000000005",
+    ];
     prop_oneof![30 => Just(String::from("5")), 1 => select(others).prop_map(String::from)]
 }
 
@@ -146,7 +170,11 @@ proptest! {
     fn a_bets_own_fields_are_judged_as_those_of_a_batch(fields in a_bet()) {
         let fields = { let mut fields = fields; fields[0] = "5".into(); fields };
         let expected = match reference(&body_of(std::slice::from_ref(&fields)), 5) {
+            // What an earlier office took is still a bet of a file that was begun then.
             Ok(_) => Ok(()),
+            Err(Malformed::Bet { problem: BetProblem::TooManyDigits(_), .. })
+                if Number::parse(&fields[5]).is_some() => Ok(()),
+            Err(Malformed::Bet { problem: BetProblem::TooManyDigits(_), .. }) => Err(BetProblem::Number),
             Err(Malformed::Bet { problem, .. }) => Err(problem),
             Err(other) => panic!("{other}"),
         };
@@ -253,8 +281,9 @@ fn a_single_bet_is_a_batch_of_one() {
 
 #[test]
 fn the_agency_of_a_batch_that_is_not_valid_is_read_as_that_of_one_that_is() {
-    let zeros = "0".repeat(24);
-    for (id, agency) in [("5", Some(5)), (&format!("{zeros}5"), Some(5)), ("4294967296", None)] {
+    let [longest, too_long] = [19, 20].map(|zeros| "0".repeat(zeros) + "5");
+    let ids = [("5", Some(5)), (&longest, Some(5)), (&too_long, None), ("4294967296", None)];
+    for (id, agency) in ids {
         let bet = format!("{id}#Ana#Paz#1#1990-01-01#");
         let (valid, not) = (format!("1#@0#{bet}7#"), format!("1#@0#{bet}x#"));
         assert_eq!(validated(valid.as_bytes(), 5).ok(), agency.map(|agency| (1, agency)), "{id}");

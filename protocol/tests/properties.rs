@@ -3,7 +3,8 @@
 
 use bolillero_protocol::chain::Head;
 use bolillero_protocol::message::{
-    Code, DrawId, Hello, Ready, Receipt, Refusal, Reply, Request, Totals, Welcome, opcode,
+    ChainAlarm, Code, DrawId, Hello, Ready, Receipt, Refusal, Reply, Request, Totals, Welcome,
+    opcode,
 };
 use bolillero_protocol::tlv::{self, Decoder, HEADER_SIZE, Packet, Rules};
 use proptest::collection::vec;
@@ -48,7 +49,9 @@ proptest! {
         seq: u64,
         bets: Option<u64>,
         draw in proptest::option::of(a_draw()),
+        head: [u8; 32],
     ) {
+        let alarm = ChainAlarm { seq, bets: bets.unwrap_or(0), head: Head(head) };
         let totals = bets.map(|bets| Totals { last_seq: seq, bets });
         for request in [
             Request::Close,
@@ -58,6 +61,7 @@ proptest! {
             Request::AskWinners { agency },
             Request::Hello(Hello { version: 1, agency, draw }),
             Request::NumberedBatch { seq, body: list.as_bytes() },
+            Request::Alarm(alarm),
         ] {
             let mut bytes = Vec::new();
             request.encode(&mut bytes);

@@ -1,7 +1,6 @@
 //! Holds the text dialect to its bytes under `vectors/`, and to what holds however its bytes are cut or damaged.
 
 use bolillero_protocol::bet::Batch;
-use bolillero_protocol::error::Malformed;
 use bolillero_protocol::text::{
     BODY_LENGTH_MAX, Decoder, Expected, Request, Told, body_of, encode, text_of,
 };
@@ -14,18 +13,24 @@ use self::vectors::{AGENCIES, Sender, Vector, packets};
 mod reference;
 mod vectors;
 
+/// What the office says of a batch of another agency than the connection's first.
+const OTHER_AGENCY: &str = "the id is another than this session's";
+
 /// What an agency's bytes mean, in the words of the vectors, when they come in pieces of at most `size`.
 fn meaning(bytes: &[u8], size: usize) -> String {
     let mut decoder = Decoder::default();
     let mut expected = Expected::Opening;
     let mut requests = Vec::new();
+    let mut agency = 0;
     for mut input in bytes.chunks(size) {
         while let (taken, Some(text)) = decoder.next(input) {
-            match expected.read(text).map(|asked| asked.map(describe)) {
-                Ok(None) => {}
-                Ok(Some(Ok(request))) => requests.push(request),
-                Ok(Some(Err(malformed))) | Err(malformed) => {
-                    requests.push(format!("refused {malformed}"));
+            let asked = expected.read(text).map_err(|malformed| malformed.to_string());
+            match asked
+                .and_then(|asked| asked.map(|asked| describe(asked, &mut agency)).transpose())
+            {
+                Ok(request) => requests.extend(request),
+                Err(why) => {
+                    requests.push(format!("refused {why}"));
                     return requests.join(" | ");
                 }
             }
@@ -38,11 +43,17 @@ fn meaning(bytes: &[u8], size: usize) -> String {
     if requests.is_empty() { "nothing".to_owned() } else { requests.join(" | ") }
 }
 
-fn describe(request: Request<'_>) -> Result<String, Malformed> {
+/// `agency` is that of the connection's batches so far, 0 before the first.
+fn describe(request: Request<'_>, agency: &mut u32) -> Result<String, String> {
     match request {
         Request::Batch { text } => {
-            let body = body_of(text)?;
-            Batch::validate(&body, AGENCIES)?;
+            let body = body_of(text).map_err(|malformed| malformed.to_string())?;
+            let batch = Batch::validate(&body, AGENCIES).map_err(|problem| problem.to_string())?;
+            let of_batch = if batch.bets() > 0 { batch.agency() } else { *agency };
+            if *agency > 0 && of_batch != *agency {
+                return Err(OTHER_AGENCY.to_owned());
+            }
+            *agency = of_batch;
             Ok(format!("batch {}", String::from_utf8_lossy(&body)))
         }
         Request::Finish => Ok("finish".to_owned()),

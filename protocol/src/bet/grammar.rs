@@ -6,7 +6,7 @@
 //! search of its own to pay.
 
 use super::{DOCUMENT_LENGTH_MAX, NAME_LENGTH_MAX, NUMBER_MAX};
-use crate::list::SEPARATOR;
+use crate::list::{NUMBER_LENGTH_MAX, SEPARATOR};
 
 /// The length of `YYYY-MM-DD`.
 const DATE_LENGTH: usize = 10;
@@ -92,7 +92,8 @@ fn digits(bytes: &[u8; 8], picture: &[u8; 8]) -> Option<[u8; 8]> {
     (over & TOP_BITS == 0).then_some(differences.to_le_bytes())
 }
 
-/// A number that can be bet on, with or without leading zeros. Nine in ten have four digits.
+/// A number that can be bet on, with or without leading zeros, as an office takes it: of at most
+/// [`NUMBER_LENGTH_MAX`] digits. Nine in ten have four.
 #[inline]
 pub(super) fn number(bytes: &[u8]) -> Option<usize> {
     if let Some((four, [SEPARATOR, ..])) = bytes.split_first_chunk::<4>()
@@ -100,10 +101,23 @@ pub(super) fn number(bytes: &[u8]) -> Option<usize> {
     {
         return Some(four.len());
     }
-    number_up_to(bytes, u32::from(NUMBER_MAX)).map(|(length, _)| length)
+    short_number_up_to(bytes, u32::from(NUMBER_MAX)).map(|(length, _)| length)
 }
 
-/// Digits of a value up to `max`, leading zeros or not: how many there are, and the value.
+/// As [`number_up_to`], of at most [`NUMBER_LENGTH_MAX`] digits.
+#[inline]
+pub(super) fn short_number_up_to(bytes: &[u8], max: u32) -> Option<(usize, u32)> {
+    number_up_to(bytes, max).filter(|(length, _)| *length <= NUMBER_LENGTH_MAX)
+}
+
+/// Whether more digits than a list's number may have stand at the front of `bytes`, up to a `#`.
+pub(super) fn has_too_many_digits(bytes: &[u8]) -> bool {
+    let length = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    length > NUMBER_LENGTH_MAX && bytes.get(length) == Some(&SEPARATOR)
+}
+
+/// Digits of a value up to `max`, with any number of leading zeros: how many there are, and the value.
+/// Earlier builds took and stored such numbers.
 #[inline]
 pub(super) fn number_up_to(bytes: &[u8], max: u32) -> Option<(usize, u32)> {
     let mut value = 0;

@@ -155,7 +155,8 @@ fn parse_flag(items: &mut Items<'_>) -> Result<bool, Malformed> {
     }
 }
 
-fn parse_head(items: &mut Items<'_>) -> Result<Head, Malformed> {
+/// Takes a head, of which `head` is the name in an error.
+pub(super) fn parse_head(items: &mut Items<'_>) -> Result<Head, Malformed> {
     let expected = Malformed::Item { item: "head", expected: "64 hex digits" };
     Head::parse(items.next("head")?).ok_or(expected)
 }

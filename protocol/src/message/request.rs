@@ -1,6 +1,8 @@
 //! What an agency asks. Reads and writes the data of its packets; validates no bet.
 
+use super::reply::parse_head;
 use super::{DrawId, RequestError, SESSION_VERSION, blame, opcode};
+use crate::chain::Head;
 use crate::error::{Corrupt, Malformed};
 use crate::list::{Items, SEPARATOR, parse_number, push_item};
 use crate::tlv;
@@ -46,6 +48,8 @@ pub enum Request<'a> {
         /// The data after the number, ending in `#`, not validated.
         body: &'a [u8],
     },
+    /// The agency counts something else than the office.
+    Alarm(ChainAlarm),
 }
 
 /// Opcode 5.
@@ -77,6 +81,17 @@ pub struct Hello {
     pub draw: Option<DrawId>,
 }
 
+/// Opcode 17: what the agency itself counts and computes, where that is not what the office says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainAlarm {
+    /// The last batch that the agency has compared; 0 when there is none.
+    pub seq: u64,
+    /// Bets in its batches up to there.
+    pub bets: u64,
+    /// The head of its chain there.
+    pub head: Head,
+}
+
 impl<'a> Request<'a> {
     /// Reads the data of a packet.
     ///
@@ -94,6 +109,7 @@ impl<'a> Request<'a> {
             opcode::ASK_WINNERS => parse_ask_winners(data),
             opcode::HELLO => Hello::parse(Items::parse(data)?).map(Self::Hello),
             opcode::NUMBERED_BATCH => parse_numbered(data),
+            opcode::ALARM => ChainAlarm::parse(Items::parse(data)?).map(Self::Alarm),
             _ => Err(Corrupt::Opcode(code).into()),
         }
     }
@@ -115,6 +131,7 @@ impl<'a> Request<'a> {
                     out.extend_from_slice(body);
                 });
             }
+            Self::Alarm(alarm) => tlv::encode_with(opcode::ALARM, out, |out| alarm.push(out)),
         }
     }
 }
@@ -166,6 +183,24 @@ impl Ready {
             push_item(out, totals.last_seq);
             push_item(out, totals.bets);
         }
+    }
+}
+
+impl ChainAlarm {
+    fn parse(mut items: Items<'_>) -> Result<Self, RequestError> {
+        let alarm = Self {
+            seq: items.number("seq")?,
+            bets: items.number("bets")?,
+            head: parse_head(&mut items)?,
+        };
+        items.finish("head")?;
+        Ok(alarm)
+    }
+
+    fn push(&self, out: &mut Vec<u8>) {
+        push_item(out, self.seq);
+        push_item(out, self.bets);
+        push_item(out, self.head);
     }
 }
 

@@ -28,7 +28,9 @@ fn reference_bet<'a>(
     let mut item = |name| items.next().ok_or(BetProblem::Missing(name));
     let hold = |holds, problem| if holds { Ok(()) } else { Err(problem) };
     hold(item("marker")? == format!("@{index}").as_bytes(), BetProblem::Marker)?;
-    let agency = value(item("id")?).filter(|id| (1..=u128::from(agencies)).contains(id));
+    let id = item("id")?;
+    hold(!is_too_long(id), BetProblem::TooManyDigits("id"))?;
+    let agency = value(id).filter(|id| (1..=u128::from(agencies)).contains(id));
     let agency = agency.ok_or(BetProblem::Agency { agencies })?;
     let agency = u32::try_from(agency).expect("no agency is above the last");
     hold(of_batch == 0 || agency == of_batch, BetProblem::OtherAgency)?;
@@ -38,13 +40,19 @@ fn reference_bet<'a>(
     let digits = document.iter().all(|byte| b"0123456789".contains(byte));
     hold(digits && (1..=12).contains(&document.len()), BetProblem::Document)?;
     hold(is_date(item("birth date")?), BetProblem::BirthDate)?;
-    let number = value(item("number")?);
+    let number = item("number")?;
+    hold(!is_too_long(number), BetProblem::TooManyDigits("number"))?;
+    let number = value(number);
     hold(number.is_some_and(|number| number <= 9999), BetProblem::Number)?;
     Ok(agency)
 }
 
 fn count(digits: &[u8]) -> Option<u32> {
     if digits.len() > 20 { None } else { value(digits)?.try_into().ok() }
+}
+
+fn is_too_long(item: &[u8]) -> bool {
+    item.len() > 20 && value(item).is_some()
 }
 
 /// What digits stand for, with or without leading zeros; the largest number where it does not fit.

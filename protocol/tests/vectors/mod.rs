@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bolillero_protocol::bet::{Batch, batch_of_one};
 use bolillero_protocol::message::{
-    Code, Refusal, Reply, Request, RequestError, blame, is_reply, is_request, opcode,
+    ChainAlarm, Code, Refusal, Reply, Request, RequestError, blame, is_reply, is_request, opcode,
 };
 use bolillero_protocol::tlv::{Decoder, Packet, REQUEST_LENGTH_MAX_DEFAULT, Rules};
 
@@ -142,6 +142,9 @@ fn read_request(packet: Packet<'_>) -> Result<Reading, RequestError> {
         }
         Request::NumberedBatch { seq, body } => {
             format!("numbered_batch seq={seq} {}", describe_batch(body)?)
+        }
+        Request::Alarm(ChainAlarm { seq, bets, head }) => {
+            format!("alarm seq={seq} bets={bets} head={head}")
         }
     };
     let mut written = Vec::new();
