@@ -1,4 +1,4 @@
-//! An agency's session (opcodes 5, 6 and 9 to 12) as a state machine: every batch of the file is
+//! An agency's session (opcodes 5, 6, 9 to 12 and 17) as a state machine: every batch of the file is
 //! stored exactly once, whatever dies in between. Knows no socket, no clock and no file.
 //!
 //! ```text
@@ -10,20 +10,26 @@
 //! ```
 //! A client that is started again and one that reconnects take the same way: WELCOME says what the
 //! office has, and the file is cut, or what was cut and has no receipt yet is taken, up to there,
-//! and compared.
+//! and compared. Where they differ the office is told by an ALARM, and the work ends, whatever it
+//! says to that.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bolillero_protocol::chain::{BodyHash, Head};
 use bolillero_protocol::log_line;
 use bolillero_protocol::message::{
-    Code, DrawId, Hello, Ready, Receipt, Refusal, Reply, Request, SESSION_VERSION, Totals, Welcome,
+    ChainAlarm, Code, DrawId, Hello, Ready, Receipt, Refusal, Reply, Request, SESSION_VERSION,
+    Totals, Welcome,
 };
 
 use crate::batches::Batch;
 use crate::dialogue::{Dialogue, Mismatch, Next, Progress, Stop};
 use crate::source::SourceError;
 use crate::winners::WinnerList;
+
+/// How long an office has to answer an ALARM, and all that was sent before it. The work ends anyway.
+const ALARM_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// What a session is opened with.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +64,15 @@ pub struct Session<F> {
     /// The office has said WELCOME once: it has sessions.
     welcomed: bool,
     answers: u64,
+    /// What file and record differ in, once the office was sent an ALARM about it.
+    alarmed: Option<Alarmed>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Alarmed {
+    mismatch: Mismatch,
+    /// How many answers are due before that to the ALARM.
+    answers_before: usize,
 }
 
 /// Where in the file, and in its chain.
@@ -113,6 +128,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
             phase: Phase::Away,
             welcomed: false,
             answers: 0,
+            alarmed: None,
         }
     }
 
@@ -165,6 +181,61 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Session<F> {
             self.take_first();
         }
         self.compare(welcome.bets, welcome.head)
+    }
+
+    /// Sends the office what this client counts.
+    fn raise_alarm(&mut self, mismatch: Mismatch, out: &mut Vec<u8>) {
+        let Mark { seq, bets, head, .. } = self.stored;
+        Request::Alarm(ChainAlarm { seq, bets, head }).encode(out);
+        let answers_before = match self.phase {
+            // One of them is the receipt that differs.
+            Phase::Sending { in_flight, .. } => in_flight.saturating_sub(1),
+            _ => 0,
+        };
+        self.alarmed = Some(Alarmed { mismatch, answers_before });
+    }
+
+    /// Waits for the answer to the ALARM; an office without ALARM answers -1.
+    fn answer_alarm(&mut self, alarmed: Alarmed, reply: &Reply<'_>) -> Result<Next, Stop> {
+        let is_batch = match reply {
+            Reply::Receipt(_) => true,
+            Reply::Error(text) => {
+                Refusal::parse(text).is_ok_and(|refusal| refusal.code != Some(Code::Fenced))
+            }
+            _ => false,
+        };
+        if is_batch && alarmed.answers_before > 0 {
+            let answers_before = alarmed.answers_before - 1;
+            self.alarmed = Some(Alarmed { answers_before, ..alarmed });
+            return Ok(Next::Read);
+        }
+        if *reply == Reply::Ack {
+            log::info!("action: alarm | result: success");
+        } else {
+            log::warn!("action: alarm | result: fail | error: the office did not record it");
+        }
+        Err(alarmed.mismatch.into())
+    }
+
+    fn take(&mut self, reply: Reply<'_>, out: &mut Vec<u8>) -> Result<Next, Stop> {
+        match (self.phase, reply) {
+            (_, Reply::Close) => Ok(Next::Reconnect("the office closes")),
+            (_, Reply::Busy) => Ok(Next::Reconnect("the office is busy")),
+            (Phase::Hello, Reply::Corrupt) => {
+                Err(Stop::NoSessions { answer: "corrupt (-1)".to_owned() })
+            }
+            (_, Reply::Corrupt) => Err(Stop::Corrupt { request: self.request() }),
+            (_, Reply::Error(text)) => self.refused(text),
+            (Phase::Hello, Reply::Welcome(welcome)) => self.welcome(&welcome, out),
+            (_, Reply::Receipt(receipt)) => self.receipt(&receipt, out),
+            (Phase::Ready, Reply::Ack) => {
+                self.finished = true;
+                self.ask(out);
+                Ok(Next::Read)
+            }
+            (_, Reply::Winners { data, rest }) => self.winners(data, rest),
+            (_, reply) => Err(Stop::unexpected(self.request(), &reply)),
+        }
     }
 
     fn receipt(&mut self, receipt: &Receipt, out: &mut Vec<u8>) -> Result<Next, Stop> {
@@ -350,29 +421,22 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Session<F> {
     }
 
     fn answer(&mut self, reply: Reply<'_>, out: &mut Vec<u8>) -> Result<Next, Stop> {
+        if let Some(alarmed) = self.alarmed {
+            return self.answer_alarm(alarmed, &reply);
+        }
         self.answers += 1;
-        match (self.phase, reply) {
-            (_, Reply::Close) => Ok(Next::Reconnect("the office closes")),
-            (_, Reply::Busy) => Ok(Next::Reconnect("the office is busy")),
-            (Phase::Hello, Reply::Corrupt) => {
-                Err(Stop::NoSessions { answer: "corrupt (-1)".to_owned() })
-            }
-            (_, Reply::Corrupt) => Err(Stop::Corrupt { request: self.request() }),
-            (_, Reply::Error(text)) => self.refused(text),
-            (Phase::Hello, Reply::Welcome(welcome)) => self.welcome(&welcome, out),
-            (_, Reply::Receipt(receipt)) => self.receipt(&receipt, out),
-            (Phase::Ready, Reply::Ack) => {
-                self.finished = true;
-                self.ask(out);
+        match self.take(reply, out) {
+            Err(Stop::Mismatch(mismatch)) => {
+                self.raise_alarm(mismatch, out);
                 Ok(Next::Read)
             }
-            (_, Reply::Winners { data, rest }) => self.winners(data, rest),
-            (_, reply) => Err(Stop::unexpected(self.request(), &reply)),
+            taken => taken,
         }
     }
 
     fn resume(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
         match self.phase {
+            _ if self.alarmed.is_some() => Ok(()),
             Phase::Sending { in_flight: 0, .. } => self.send(0, out),
             Phase::Ready => {
                 self.mark_ready(out);
@@ -384,7 +448,7 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Session<F> {
 
     fn lost(&mut self, _reason: &str) -> Result<(), Stop> {
         self.phase = Phase::Away;
-        Ok(())
+        self.alarmed.map_or(Ok(()), |alarmed| Err(alarmed.mismatch.into()))
     }
 
     /// An office that restarts closes a connection or two, and refuses the next.
@@ -402,11 +466,17 @@ impl<F: Iterator<Item = Result<Batch, SourceError>>> Dialogue for Session<F> {
 
     fn owed(&self) -> Option<u64> {
         match self.phase {
+            // One wait, whatever was sent before it and is answered meanwhile.
+            _ if self.alarmed.is_some() => Some(u64::MAX),
             Phase::Away | Phase::Done | Phase::Sending { in_flight: 0, .. } => None,
             // The draw may be days away: that a peer vanished, the keepalive will tell.
             Phase::Asking { begun: false } => None,
             _ => Some(self.answers),
         }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.alarmed.map(|_| ALARM_TIME_MAX)
     }
 
     fn progress(&self) -> Progress {

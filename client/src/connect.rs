@@ -271,7 +271,9 @@ impl<'a> Line<'a> {
 
     /// How long the next read may take; `None` when there is no limit.
     fn longest_wait(&self, clock: &mut Clock, talk: &impl Talk) -> Option<Duration> {
-        let left = clock.left(talk.owed()?, Instant::now(), self.office.reply_timeout);
+        let timeout = self.office.reply_timeout;
+        let timeout = talk.patience().map_or(timeout, |patience| patience.min(timeout));
+        let left = clock.left(talk.owed()?, Instant::now(), timeout);
         Some(if self.established { left } else { left.min(self.time_left()) })
     }
 

@@ -1,6 +1,8 @@
 //! What a conversation with the office is, whatever the dialect: bytes in, bytes out, what to do
 //! next. Knows no socket, no clock and no file.
 
+use std::time::Duration;
+
 use bolillero_protocol::error::Corrupt;
 use bolillero_protocol::message::{Reply, RequestError, is_reply};
 use bolillero_protocol::tlv::{Decoder, Packet, Rules};
@@ -56,6 +58,11 @@ pub trait Dialogue {
     /// The wait for an answer, if one is owed that has a deadline. The clock restarts when the
     /// number changes.
     fn owed(&self) -> Option<u64>;
+
+    /// The longest wait for that answer, where it is shorter than that for others.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 
     /// How far the work has come.
     fn progress(&self) -> Progress;
@@ -371,7 +378,7 @@ const WHAT_TO_DO: &str = "Either the file, --batch-bets-max (CLI_BATCH_MAXAMOUNT
 
 /// What this client counts and what the office counts differ: an alarm, never a reason to try
 /// again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// The file, cut to where the office's record ends, gives another chain.
     #[error(

@@ -1,6 +1,8 @@
 //! A conversation as a connection carries it: bytes in, bytes out, whatever the protocol. Knows no
 //! socket and no clock.
 
+use std::time::Duration;
+
 use crate::dialogue::{Conversation, Dialogue, Next, Progress, Stop};
 
 /// One side of a conversation, over as many connections as it takes.
@@ -43,6 +45,11 @@ pub trait Talk {
     /// The wait for an answer, if one is owed that has a deadline. The clock restarts when the
     /// number changes.
     fn owed(&self) -> Option<u64>;
+
+    /// The longest wait for that answer, where it is shorter than that for others.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 
     /// How far the work has come.
     fn progress(&self) -> Progress;
@@ -88,6 +95,10 @@ impl<D: Dialogue> Talk for Packets<'_, D> {
 
     fn owed(&self) -> Option<u64> {
         self.dialogue.owed()
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.dialogue.patience()
     }
 
     fn progress(&self) -> Progress {

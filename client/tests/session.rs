@@ -13,7 +13,7 @@ use bolillero::dialogue::{Conversation, Dialogue as _, Mismatch, Next, Stop};
 use bolillero::source::SourceError;
 use bolillero::winners::WinnerList;
 use bolillero_protocol::chain::{BodyHash, Head};
-use bolillero_protocol::message::{Code, DrawId, Receipt, Reply, Welcome};
+use bolillero_protocol::message::{ChainAlarm, Code, DrawId, Receipt, Reply, Welcome, opcode};
 use proptest::prelude::*;
 
 use office::{
@@ -188,8 +188,70 @@ fn a_file_that_differs_from_the_record_is_an_alarm_and_nothing_is_sent() {
         assert_eq!(stop.exit_code(), 3, "case {index}: {stop}");
         let text = stop.to_string();
         assert!(text.contains("file") && text.contains("--batch-bets-max"), "case {index}: {text}");
-        assert_eq!((office.requests, office.lane(1).bodies.len()), (1, stored.len()));
+        assert_eq!((office.batches_seen, office.lane(1).bodies.len()), (0, stored.len()));
+        let raised: Vec<_> = office.alarms.iter().map(|alarm| alarm.seq).collect();
+        let compared = bodies(file, bets_max).len().min(stored.len()) as u64;
+        assert_eq!(raised, [compared], "case {index}");
     }
+}
+
+#[test]
+fn a_receipt_that_differs_raises_an_alarm_behind_what_is_on_its_way() {
+    let file = rows(20);
+    let all = bodies(&file, 1);
+    let wrong = Receipt { bets: 9, ..receipt(&all[..2]) };
+    // Where the connection is lost first the office does not learn of it.
+    for (fault, alarms) in [(Fault::NoRoom, 1), (Fault::DropAfter, 0)] {
+        let mut office =
+            Office::with_faults([(2, Fault::Answer(packet(&Reply::Receipt(wrong)))), (3, fault)]);
+        let stop = run(&file, 1, &mut office).unwrap_err();
+        assert!(matches!(stop, Stop::Mismatch(Mismatch::Record { seq: 2, office_bets: 9, .. })));
+        let (bets, head) = lane_of(&all[..2]).last();
+        assert_eq!(office.alarms, vec![ChainAlarm { seq: 2, bets, head }; alarms]);
+    }
+}
+
+#[test]
+fn whatever_an_office_says_to_an_alarm_the_work_ends_as_before() {
+    let file = rows(20);
+    let stored = bodies(&rows(5).replace("Ana", "Eva"), 1);
+    let answers = [
+        packet(&Reply::Ack),
+        packet(&Reply::Corrupt),
+        packet(&Reply::Close),
+        refused(Code::Storage, None),
+        refused(Code::Fenced, None),
+        refused(Code::Malformed, None),
+        Vec::new(),
+    ];
+    for answer in answers {
+        for fault in [Fault::Answer(answer.clone()), Fault::Last(answer.clone())] {
+            let mut office = office_with(&stored);
+            office.faults.insert(1, fault);
+            let stop = run(&file, 1, &mut office).unwrap_err();
+            assert!(matches!(stop, Stop::Mismatch(Mismatch::Record { seq: 5, .. })), "{stop}");
+            assert_eq!((stop.exit_code(), office.requests), (3, 2), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn the_wait_for_the_answer_to_an_alarm_is_one_and_short() {
+    let file = rows(20);
+    let mut session = session(&file, 1, 4);
+    let mut out = Vec::new();
+    session.open(&mut out).unwrap();
+    session.answer(welcome(&[]), &mut out).unwrap();
+    assert_eq!(session.patience(), None);
+    let all = bodies(&file, 1);
+    let wrong = Receipt { bets: 9, ..receipt(&all[..1]) };
+    assert_eq!(session.answer(Reply::Receipt(wrong), &mut out).unwrap(), Next::Read);
+    let (owed, patience) = (session.owed(), session.patience());
+    assert!(owed.is_some() && patience.is_some_and(|time| time.as_secs() <= 2));
+    let receipt_2 = Reply::Receipt(receipt(&all[..2]));
+    assert_eq!(session.answer(receipt_2, &mut out).unwrap(), Next::Read, "it was on its way");
+    assert_eq!((session.owed(), session.patience()), (owed, patience), "the clock goes on");
+    assert_eq!(session.lost("nothing came").unwrap_err().exit_code(), 3);
 }
 
 #[test]
@@ -394,7 +456,13 @@ fn outcome(state: State, reply: &[u8]) -> String {
         let next = conversation.receive(&mut session, &bytes, &mut out).unwrap();
         assert_eq!(next, Next::Read, "{state:?}");
     }
+    out.clear();
     match conversation.receive(&mut session, reply, &mut out) {
+        Ok(Next::Read)
+            if out.first().is_some_and(|&code| i8::from_be_bytes([code]) == opcode::ALARM) =>
+        {
+            "alarm".to_owned()
+        }
         Ok(Next::Read) => "read".to_owned(),
         Ok(Next::Pause(_)) => "pause".to_owned(),
         Ok(Next::Another(_) | Next::Reconnect(_)) => "again".to_owned(),
@@ -453,9 +521,9 @@ fn every_reply_in_every_state_does_what_this_table_says() {
         ("receipt 1",      reply(Reply::Receipt(receipt_1)),               ["1",     "read",  "1",     "1",     "1"]),
         ("receipt 2",      reply(Reply::Receipt(receipt(&all[..2]))),      ["1",     "1",     "1",     "1",     "1"]),
         ("receipt, bets",  reply(Reply::Receipt(Receipt { bets: 9, ..receipt_1 })),
-                                                                           ["1",     "3",     "1",     "1",     "1"]),
+                                                                           ["1",     "alarm", "1",     "1",     "1"]),
         ("welcome",        reply(welcome(&all[..1])),                      ["read",  "1",     "1",     "1",     "1"]),
-        ("welcome, head",  reply(Reply::Welcome(wrong)),                   ["3",     "1",     "1",     "1",     "1"]),
+        ("welcome, head",  reply(Reply::Welcome(wrong)),                   ["alarm", "1",     "1",     "1",     "1"]),
         ("welcome, next 0", reply(Reply::Welcome(zero)),                   ["1",     "1",     "1",     "1",     "1"]),
         ("winners",        reply(Reply::Winners { data: b"1#", rest: 0 }), ["1",     "1",     "1",     "1",     "done"]),
     ];

@@ -17,7 +17,7 @@ use bolillero::source::{Source, SourceError};
 use bolillero_protocol::bet;
 use bolillero_protocol::chain::{BodyHash, Head};
 use bolillero_protocol::message::{
-    Code, DrawId, Hello, Receipt, Refusal, Reply, Request, Welcome, is_request,
+    ChainAlarm, Code, DrawId, Hello, Receipt, Refusal, Reply, Request, Welcome, is_request,
 };
 use bolillero_protocol::tlv::{Decoder, REQUEST_LENGTH_MAX_DEFAULT, Rules};
 
@@ -81,6 +81,8 @@ pub struct Office {
     pub requests: usize,
     /// Batches that arrived, stored or not.
     pub batches_seen: usize,
+    /// What agencies said that they count.
+    pub alarms: Vec<ChainAlarm>,
     /// The most bytes of an answer that leave in one write.
     pub write_size_max: usize,
 }
@@ -96,6 +98,7 @@ impl Default for Office {
             faults: BTreeMap::new(),
             requests: 0,
             batches_seen: 0,
+            alarms: Vec::new(),
             write_size_max: usize::MAX,
         }
     }
@@ -210,7 +213,11 @@ impl Office {
             Request::AskWinners { .. } => {
                 Reply::Winners { data: &self.winners, rest: 0 }.encode(out);
             }
-            other => panic!("no agency sends {other:?}"),
+            Request::Alarm(alarm) => {
+                self.alarms.push(alarm);
+                Reply::Ack.encode(out);
+            }
+            other @ Request::Close => panic!("no agency sends {other:?}"),
         }
     }
 

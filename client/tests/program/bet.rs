@@ -76,7 +76,8 @@ fn a_bet_is_stored_and_told_by_document_and_number() {
 
 #[test]
 fn leading_zeros_of_a_number_are_sent_and_not_logged() {
-    let zeros = "0".repeat(300) + "42";
+    // As many digits as an office takes.
+    let zeros = "0".repeat(18) + "42";
     for number in ["0042", &zeros] {
         let place = Place::new(Office::default());
         let mut command = place.command(&[]);
