@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::driver::Driver;
 use crate::limits::IPV6_PREFIX_LENGTH_DEFAULT;
+use crate::lottery::live::SESSIONS_PER_AGENCY_MAX_DEFAULT;
 
 /// The central office of a lottery: keeps every bet it acknowledged, draws once, tells the winners.
 ///
@@ -108,6 +109,14 @@ pub struct ServeArgs {
     /// their turn. At least 64KiB
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     pub winners_unsent_max: String,
+    /// Open sessions (HELLO) of one agency, replaced ones that have not closed yet included, at least
+    /// 2; at the limit the oldest is closed and the new one answered busy
+    #[arg(long, value_name = "N", default_value_t = SESSIONS_PER_AGENCY_MAX_DEFAULT)]
+    pub max_sessions_per_agency: usize,
+    /// Memory for the last batches of all agencies together, so that a batch sent again gets its
+    /// receipt again; at most 128 batches an agency, at least 8
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub remembered_max: String,
     /// From a packet's first byte to its last
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub packet_timeout: String,

@@ -39,6 +39,7 @@ use crate::args::{EchoArgs, HealthArgs, OpenService, ServeArgs};
 use crate::echo::Echo;
 use crate::ledger::Sizes;
 use crate::ledger::committer::Pace;
+use crate::lottery::live::SESSIONS_PER_AGENCY_MAX_MIN;
 use crate::lottery::pieces::{PIECE_MEMORY, PieceSettings};
 use crate::lottery::session::SessionLimits;
 use crate::lottery::winners::readers_default;
@@ -75,6 +76,10 @@ pub struct Config {
     pub session: SessionLimits,
     /// How much of the winners may be unsent.
     pub pieces: PieceSettings,
+    /// Sessions of an agency that may be open at a time.
+    pub sessions_per_agency_max: usize,
+    /// Bytes in which the last batches of all lanes are remembered.
+    pub remembered_bytes_max: u64,
     /// Bytes queued for the ledger.
     pub ledger_queue_bytes_max: usize,
     /// Bytes of a ledger file.
@@ -117,6 +122,8 @@ impl Config {
             })?,
             session: session_limits(args, connections.limits.output_bytes_max)?,
             pieces: pieces(args)?,
+            sessions_per_agency_max: sessions_per_agency_max(args)?,
+            remembered_bytes_max: size_flag("remembered-max", &args.remembered_max)?,
             ledger_queue_bytes_max: size_flag("ledger-queue", &args.ledger_queue)?,
             segment_size: size_flag("segment-size", &args.segment_size)?,
             pace: Pace {
@@ -227,6 +234,16 @@ fn readers(args: &ServeArgs) -> anyhow::Result<usize> {
     let readers = args.readers.unwrap_or_else(readers_default);
     ensure!((1..=READERS_MAX).contains(&readers), "--readers {readers}: not 1 to {READERS_MAX}");
     Ok(readers)
+}
+
+fn sessions_per_agency_max(args: &ServeArgs) -> anyhow::Result<usize> {
+    let sessions_max = args.max_sessions_per_agency;
+    ensure!(
+        sessions_max >= SESSIONS_PER_AGENCY_MAX_MIN,
+        "--max-sessions-per-agency {sessions_max}: at least {SESSIONS_PER_AGENCY_MAX_MIN}, the \
+         newest and the one that it replaces"
+    );
+    Ok(sessions_max)
 }
 
 fn session_limits(args: &ServeArgs, output_bytes_max: usize) -> anyhow::Result<SessionLimits> {

@@ -11,6 +11,7 @@
 //! pieces     how much of the winners may be unsent, over all connections
 //! text       the same for connections of the text dialect, which are owed one line
 //! state      lanes and draw, as a pure value     lane   one of them     event   both as records of the ledger
+//! live       the open sessions of each lane: a newer one ends those before it
 //! draw       finds the winners, records and announces them     winners, publish, published, announcement
 //! ```
 
@@ -19,6 +20,7 @@ mod ask;
 pub mod draw;
 pub mod event;
 mod lane;
+pub mod live;
 mod owed;
 pub mod pieces;
 pub mod publish;
@@ -36,11 +38,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bolillero_protocol::bet::Batch;
 use bolillero_protocol::chain::BodyHash;
 use bolillero_protocol::error::Malformed;
-use bolillero_protocol::message::{Code, DrawId, Receipt, Totals, Welcome};
+use bolillero_protocol::message::{ChainAlarm, Code, DrawId, Receipt, Totals, Welcome};
 use log::{Level, log_enabled};
 
 use crate::ledger::{Ledger, NoRoom, Position, Waiter, lock_or_die};
 use crate::session::Mailbox;
+use live::{LiveSession, LiveSessions, SESSIONS_PER_AGENCY_MAX_DEFAULT};
 use state::{BatchVerdict, By, Draw, Event, FinishVerdict, LaneSummary, Refused, State, Terms};
 use winners::Winners;
 
@@ -61,6 +64,16 @@ pub enum Ack {
     Now,
     /// Once the draw is: all agencies have finished.
     AfterDraw,
+}
+
+/// What a HELLO opens.
+#[derive(Debug)]
+enum Opening {
+    /// The next epoch of the lane.
+    Welcomed(Welcome, Arc<LiveSession>),
+    /// Nothing: the agency has all the sessions it may have. Its oldest is dismissed, so that there is
+    /// place for it when it comes again.
+    NoPlace,
 }
 
 /// A place among those who are told when the winners are known. See [`Office::await_draw`].
@@ -84,7 +97,7 @@ pub struct Put<'a> {
     pub log_line: Arguments<'a>,
 }
 
-/// The office: answers the five things a session can ask. Shared by all sessions.
+/// The office: answers the six things a session can ask. Shared by all sessions.
 ///
 /// Invariant: every change of the state is queued for the ledger under the same lock, so that the
 /// order of the log is the order of the state.
@@ -98,6 +111,7 @@ pub struct Office {
 
 struct Inner {
     state: State,
+    live: LiveSessions,
     /// Set once the draw's record is durable.
     winners: Option<Arc<Winners>>,
     /// Every published file that an answer names is there, or will not come.
@@ -112,14 +126,15 @@ struct Inner {
 }
 
 impl Office {
-    /// An office with a state that its ledger was replayed into. `drawer` is told when a draw may
-    /// be due.
+    /// An office with a state that its ledger was replayed into. It wakes `drawer` when a draw may be
+    /// due.
     #[must_use]
     pub fn new(state: State, ledger: Ledger, drawer: Mailbox) -> Self {
         let terms = state.terms();
         let completed_at = (state.draw() == Draw::Drawing).then(|| ledger.durable());
         let inner = Inner {
             state,
+            live: LiveSessions::new(SESSIONS_PER_AGENCY_MAX_DEFAULT),
             winners: None,
             files_settled: false,
             awaiting_draw: BTreeMap::new(),
@@ -128,6 +143,14 @@ impl Office {
             completed_at,
         };
         Self { inner: Mutex::new(inner), ledger, terms, foreign_claims: AtomicU64::new(0) }
+    }
+
+    /// The same, with at most so many sessions of an agency open, and never fewer than
+    /// [`SESSIONS_PER_AGENCY_MAX_MIN`](live::SESSIONS_PER_AGENCY_MAX_MIN).
+    #[must_use]
+    pub fn with_sessions_per_agency_max(self, sessions_max: usize) -> Self {
+        self.lock().live = LiveSessions::new(sessions_max);
+        self
     }
 
     /// What the draw is about.
@@ -142,17 +165,58 @@ impl Office {
         &self.ledger
     }
 
-    /// Opens the next epoch of an agency's lane.
-    pub fn hello(
+    /// Opens the next epoch of an agency's lane, and ends the session that worked it so far.
+    fn hello(&self, agency: u32, expected: Option<DrawId>, waiter: &mut Waiter) -> Answer<Opening> {
+        let mut inner = self.lock();
+        let mut ended = None;
+        let result = inner.state.check_hello(agency, expected).and_then(|epoch| {
+            ended = inner.live.dismiss_if_full(agency);
+            if ended.is_some() {
+                return Ok(Opening::NoPlace);
+            }
+            let hello = Event::Hello { agency, epoch };
+            let position = self.record(&mut inner, hello, b"", waiter, None)?;
+            let (opened, before) = inner.live.open(agency, position, waiter.mailbox());
+            if let Some(before) = &before {
+                // Its peer is told once this HELLO is durable.
+                let _ = self.ledger.await_tail(&mut Waiter::new(before.mailbox().clone()));
+            }
+            ended = before;
+            Ok(Opening::Welcomed(inner.state.welcome(agency), opened))
+        });
+        let answer = self.answer(result, waiter);
+        drop(inner);
+        // Not under the lock. The HELLO may be durable by now: then nothing else wakes the other session.
+        if let Some(ended) = ended {
+            ended.mailbox().news();
+        }
+        answer
+    }
+
+    /// Takes note that a session that HELLO opened has ended.
+    fn close(&self, session: &Arc<LiveSession>) {
+        self.lock().live.close(session);
+    }
+
+    /// How many sessions of an agency are open.
+    #[must_use]
+    pub fn open_sessions(&self, agency: u32) -> usize {
+        self.lock().live.count(agency)
+    }
+
+    /// Records that an agency counts something else than the office has told it.
+    pub fn alarm(
         &self,
         agency: u32,
-        expected: Option<DrawId>,
+        epoch: u32,
+        alarm: ChainAlarm,
         waiter: &mut Waiter,
-    ) -> Answer<Welcome> {
+    ) -> Answer<()> {
         let mut inner = self.lock();
-        let result = inner.state.check_hello(agency, expected).and_then(|epoch| {
-            self.record(&mut inner, Event::Hello { agency, epoch }, b"", waiter, None)?;
-            Ok(inner.state.welcome(agency))
+        let checked = inner.state.check_alarm(agency, epoch);
+        let result = checked.and_then(|()| {
+            let event = Event::Alarm { agency, epoch, alarm };
+            self.record(&mut inner, event, &event::alarm_body(&alarm), waiter, None).map(drop)
         });
         self.answer(result, waiter)
     }

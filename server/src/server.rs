@@ -190,7 +190,9 @@ impl Central {
         log_found(&found, &state);
         let draw = state.draw();
         let alarm = Arc::new(Alarm::default());
-        let office = Arc::new(Office::new(state, ledger.clone(), Mailbox::new(alarm.clone())));
+        let office = Office::new(state, ledger.clone(), Mailbox::new(alarm.clone()))
+            .with_sessions_per_agency_max(config.sessions_per_agency_max);
+        let office = Arc::new(office);
         let settings = DrawSettings {
             published: Some(config.published.clone()),
             published_access: config.published_access,
@@ -311,7 +313,7 @@ fn open_ledger_of(config: &Config, disk: &Arc<dyn Disk>) -> Result<(Opened, Repl
     };
     let settings =
         Settings { sizes: config.sizes(), queue_bytes_max: config.ledger_queue_bytes_max };
-    let mut replayed = Replayed::default();
+    let mut replayed = Replayed::remembering(config.remembered_bytes_max);
     let mut replay = |record: &Record<'_>| {
         replayed.take(record)?;
         let state = replayed.state.as_ref().expect("it has taken a record");

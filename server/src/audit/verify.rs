@@ -33,6 +33,8 @@ pub struct Verified {
     batches: u64,
     /// Of all agencies.
     sessions: u64,
+    /// How often agencies have said that they count something else than the office, in all.
+    alarms: u64,
     #[serde(serialize_with = "name_of_draw")]
     drawn: Draw,
     /// In all, if the draw is done.
@@ -80,6 +82,7 @@ struct LaneReport {
     epoch: u32,
     ready: bool,
     head: String,
+    alarms: u32,
 }
 
 /// Reads the whole ledger of a data directory.
@@ -96,7 +99,7 @@ pub fn verify(data_dir: &Path) -> Result<Verified, Failure> {
 /// # Errors
 /// [`Failure`]
 pub fn verify_ledger(disk: &dyn Disk) -> Result<Option<Verified>, Failure> {
-    let mut replayed = Replayed::default();
+    let mut replayed = Replayed::remembering(0);
     let tail = read_ledger(disk, &mut |place, group| {
         for record in group.records() {
             let record = record.map_err(|bad| damaged_at(place, bad.to_string()))?;
@@ -133,6 +136,7 @@ impl Verified {
             bets: lanes.iter().map(|lane| lane.bets).sum(),
             batches: lanes.iter().map(|lane| lane.batches).sum(),
             sessions: lanes.iter().map(|lane| u64::from(lane.epoch)).sum(),
+            alarms: lanes.iter().map(|lane| u64::from(lane.alarms)).sum(),
             drawn: state.draw(),
             winners: None,
             last_group: LedgerEnd { number: tail.next_group - 1, file, end: offset },
@@ -163,6 +167,10 @@ impl Verified {
         line("agencies", format!("{}, {} ready", self.agencies, self.ready))?;
         line("bets", format!("{} in {}", self.bets, counted(self.batches, "batch")))?;
         line("sessions", self.sessions.to_string())?;
+        if self.alarms > 0 {
+            let what = "agencies counted other bets than the office, see below";
+            line("alarms", format!("{}: {what}", self.alarms))?;
+        }
         line(
             "drawn",
             match self.winners {
@@ -189,11 +197,15 @@ impl Verified {
             );
             line("cut", format!("{what}: kept in {kept_in}"))?;
         }
-        for LaneReport { agency, bets, batches, epoch, ready, head } in &self.lanes {
+        for LaneReport { agency, bets, batches, epoch, ready, head, alarms } in &self.lanes {
             let ready = if *ready { "ready" } else { "open" };
             let [bets, batches] = [counted(*bets, "bet"), counted(*batches, "batch")];
             let lane = format!("{bets} in {batches}, {}, {ready}", counted(*epoch, "session"));
-            line(&format!("agency {agency:<8}"), format!("{lane}, head {head}"))?;
+            let alarms = match alarms {
+                0 => String::new(),
+                alarms => format!(", {}", counted(*alarms, "ALARM")),
+            };
+            line(&format!("agency {agency:<8}"), format!("{lane}, head {head}{alarms}"))?;
         }
         writeln!(out, "sound")
     }
@@ -217,7 +229,7 @@ fn lanes_of(state: &State) -> Vec<LaneReport> {
 impl LaneReport {
     /// `None` for a lane in which nothing ever happened.
     fn of(agency: u32, lane: LaneSummary) -> Option<Self> {
-        let LaneSummary { epoch, totals, head, finished } = lane;
+        let LaneSummary { epoch, totals, head, finished, alarms } = lane;
         (epoch > 0 || totals.last_seq > 0 || finished).then(|| Self {
             agency,
             bets: totals.bets,
@@ -225,6 +237,7 @@ impl LaneReport {
             epoch,
             ready: finished,
             head: head.to_string(),
+            alarms,
         })
     }
 }

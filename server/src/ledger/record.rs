@@ -9,6 +9,7 @@
 //! 3 batch  yes    yes   its number     its bets  n#@0#…, the data of an opcode 3
 //! 4 finish yes    yes   the last one   -         -
 //! 5 draw   -      -     -              agencies  winning number u16 | per agency: winners u64 | SHA-256 32 bytes
+//! 6 alarm  yes    yes   see below      -         bets u64 | head 32 bytes
 //! ```
 //! Numbers are big-endian; what is marked `-` is 0 or empty. Records follow each other without a gap
 //! through the length that their group has. The ledger's first is its one open, in group 1; a draw
@@ -17,6 +18,10 @@
 //! Epoch 0 is a lane's life before its first session; a hello opens the next one. Batches of an agency
 //! are numbered 1, 2, 3 …, and its finish has the number of the last, or 0. A draw lists the agencies
 //! from 1 on, and hashes of each the documents that won, each followed by `#`, in the lane's order.
+//!
+//! An alarm is what an agency itself counts, where that is not what the office told it: the last batch
+//! that it compared, its bets up to there, and the head of its chain. There is one in an epoch at most.
+//! Alarms came with format 2 of the segments; in a segment of format 1 there is none.
 
 use byteorder::{BigEndian, ByteOrder};
 use thiserror::Error;
@@ -37,6 +42,8 @@ pub enum Kind {
     Finish,
     /// The winners are known.
     Draw,
+    /// An agency counts something else than the office.
+    Alarm,
 }
 
 /// A record. The body borrows the bytes it was read from, or is to be copied from.
@@ -75,6 +82,7 @@ impl Kind {
             Self::Batch => 3,
             Self::Finish => 4,
             Self::Draw => 5,
+            Self::Alarm => 6,
         }
     }
 
@@ -85,6 +93,7 @@ impl Kind {
             3 => Ok(Self::Batch),
             4 => Ok(Self::Finish),
             5 => Ok(Self::Draw),
+            6 => Ok(Self::Alarm),
             _ => Err(BadRecord::Kind(code)),
         }
     }
@@ -176,6 +185,16 @@ mod tests {
         let expected = b"\x03\0\0\0\x07\0\0\0\x02\0\0\0\0\0\0\x01\x2c\0\0\0\x05\0\0\0\x055#@0#";
         assert_eq!(bytes, expected);
         assert_eq!(bytes.len(), RECORD.size());
+    }
+
+    #[test]
+    fn an_alarm_has_the_documented_bytes() {
+        let mut bytes = Vec::new();
+        let body = [&9_u64.to_be_bytes()[..], &[7; 32]].concat();
+        Record { kind: Kind::Alarm, n: 0, body: &body, ..RECORD }.encode(&mut bytes);
+        let header = b"\x06\0\0\0\x07\0\0\0\x02\0\0\0\0\0\0\x01\x2c\0\0\0\0\0\0\0\x28";
+        let expected = [&header[..], b"\0\0\0\0\0\0\0\x09", &[7; 32]].concat();
+        assert_eq!(bytes, expected);
     }
 
     #[test]

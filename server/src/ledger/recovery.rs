@@ -1,5 +1,5 @@
 //! Opens a ledger: makes a new one, or reads the one that is there, cuts its torn tail, and writes
-//! anew what a dead process may have left in the page cache only.
+//! anew, in the newest format, what a dead process may have left in the page cache only.
 
 use std::io;
 use std::ops::Range;
@@ -277,6 +277,8 @@ fn rewrite_last(disk: &dyn Disk, sizes: &Sizes, tail: &Tail) -> Result<(Current,
         let old = disk.open(&name)?;
         let (file, size) = allocate_last(disk, &temporary, sizes, tail)?;
         copy(&*old, &*file, 0..offset)?;
+        // What is appended may be of a kind that the format of the old header does not know.
+        file.write_at(0, &tail.header.encode())?;
         file.sync()?;
         check_copy(Arc::clone(&file), tail)?;
         let filler = disk.open_to_write(&temporary)?;

@@ -3,7 +3,7 @@
 //! ```text
 //! segment, from byte 0 of its file            group, behind the header or the group before it
 //!  0  magic "BOLILLER"                         0  length of the records u32
-//!  8  format u32: 1                            4  group number u64
+//!  8  format u32: 1 or 2                       4  group number u64
 //! 12  segment number u32                      12  CRC-32C of bytes 0..12 u32
 //! 16  number of its first group u64           16  records
 //! 24  draw id, 8 bytes                         …  CRC-32C of the records u32
@@ -13,6 +13,9 @@
 //! Numbers are big-endian. A group takes 20 bytes beside its records, and at most 16 MiB in all. One
 //! without records is a mark: it says that the group before it was whole. Twelve zeros have another
 //! checksum than zero, so zeros are no group. Every later format keeps these 36 bytes.
+//!
+//! Format 2 differs from 1 in the kinds of records only: it may hold alarms. A start rewrites the last
+//! segment in the newest format, so that no record stands in a segment older than its kind.
 
 mod salvage;
 
@@ -34,8 +37,8 @@ pub const GROUP_HEADER_SIZE: usize = 16;
 pub const GROUP_OVERHEAD: usize = GROUP_HEADER_SIZE + 4;
 /// The largest group, in bytes, all included.
 pub const GROUP_SIZE_MAX: usize = 16 << 20;
-/// The format this version writes, and the newest it reads.
-pub const FORMAT: u32 = 1;
+/// The format this version writes, and the newest it reads. It reads every earlier one.
+pub const FORMAT: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"BOLILLER";
 /// How much is read at once when looking for zeros or for a group behind a bad one.
@@ -86,7 +89,7 @@ impl SegmentHeader {
         }
         let format = BigEndian::read_u32(&bytes[8..12]);
         match format {
-            FORMAT => {}
+            1..=FORMAT => {}
             0 => return Err(BadHeader::Damaged),
             newer => return Err(BadHeader::Newer(newer)),
         }
@@ -345,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_header_and_a_group_have_the_documented_bytes() {
-        let header = b"BOLILLER\0\0\0\x01\0\0\0\x07\0\0\0\0\0\0\x01\x2cthe draw";
+        let header = b"BOLILLER\0\0\0\x02\0\0\0\x07\0\0\0\0\0\0\x01\x2cthe draw";
         assert_eq!(HEADER.encode()[..32], *header);
         assert_eq!(HEADER.encode()[32..], crc32c(header).to_be_bytes());
         let mark = b"\0\0\0\0\0\0\0\0\0\0\x01\x2c\x55\x3c\x6c\x24\0\0\0\0";

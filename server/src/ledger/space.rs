@@ -1,6 +1,6 @@
 //! Where the next record goes, and whether there is room for it. Knows sizes only, no file.
 //!
-//! A batch is taken only while a whole spare segment stands behind it. That reserve is for hello,
+//! A batch or an alarm is taken only while a whole spare segment stands behind it. That reserve is for hello,
 //! finish and draw; a hello leaves room in it for every finish and the draw, a finish for the draw.
 
 use bolillero_protocol::bet::AGENCIES_MAX;
@@ -146,7 +146,7 @@ impl Space {
     /// Whether what has to follow a record of this kind still finds room after it.
     fn suffices_after(&self, kind: Kind) -> bool {
         let needed = match kind {
-            Kind::Batch => return self.spares > 0,
+            Kind::Batch | Kind::Alarm => return self.spares > 0,
             Kind::Hello => self.sizes.finishes() + self.sizes.draw(),
             Kind::Finish => self.sizes.draw(),
             Kind::Open | Kind::Draw => return true,
@@ -195,11 +195,14 @@ mod tests {
             (900, 1, Some(full + 1), NEW, (1, 900 - 55)),
             (900, 0, None, Err(NoRoom), (1, 900)),
         ];
-        for (left, spares, open, expected, after) in rows {
-            let mut space = space(sizes, spares);
-            space.left = left;
-            assert_eq!(space.place(&record(Kind::Batch, &[0; 10]), open), expected, "{left}");
-            assert_eq!((space.segment, space.left), after, "{left} left, {spares} spares");
+        // What leaves the reserve alone.
+        for kind in [Kind::Batch, Kind::Alarm] {
+            for (left, spares, open, expected, after) in rows {
+                let mut space = space(sizes, spares);
+                space.left = left;
+                assert_eq!(space.place(&record(kind, &[0; 10]), open), expected, "{left}");
+                assert_eq!((space.segment, space.left), after, "{left} left, {spares} spares");
+            }
         }
     }
 

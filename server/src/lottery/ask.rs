@@ -8,13 +8,15 @@ use bolillero_protocol::bet::{Batch, Bets, Number, batch_of_one, first_agency};
 use bolillero_protocol::error::{Corrupt, Malformed};
 use bolillero_protocol::log_line;
 use bolillero_protocol::message::{
-    Code, Hello, Ready, Receipt, Request, RequestError, SESSION_VERSION, Totals, blame, opcode,
+    ChainAlarm, Code, Hello, Ready, Receipt, Request, RequestError, SESSION_VERSION, Totals, blame,
+    opcode,
 };
 use bolillero_protocol::tlv::Packet;
 
+use super::live::{LiveSession, Standing};
 use super::owed::{Form, Owed, What};
 use super::state::{By, Draw, Refused};
-use super::{Ack, Answer, Office, Put, Ticket};
+use super::{Ack, Answer, Office, Opening, Put, Ticket};
 use crate::ledger::Waiter;
 use crate::session::{Mailbox, Peer};
 
@@ -30,6 +32,8 @@ pub(super) struct Asker {
     peer: Peer,
     /// The lane this connection opened, if it said HELLO.
     lane: Option<OpenLane>,
+    /// Its session in that lane.
+    live: Option<Arc<LiveSession>>,
     /// Its place among those who are told of the draw, once it waits for that.
     ticket: Option<Ticket>,
 }
@@ -42,11 +46,16 @@ struct OpenLane {
 
 impl Asker {
     pub(super) fn new(office: Arc<Office>, mailbox: Mailbox, peer: Peer) -> Self {
-        Self { office, waiter: Waiter::new(mailbox), peer, lane: None, ticket: None }
+        Self { office, waiter: Waiter::new(mailbox), peer, lane: None, live: None, ticket: None }
     }
 
     pub(super) fn office(&self) -> &Office {
         &self.office
+    }
+
+    /// Whether the session that HELLO opened here works its lane. So does a connection without one.
+    pub(super) fn standing(&self) -> Standing {
+        self.live.as_ref().map_or(Standing::Working, |live| live.standing())
     }
 
     /// Whether the ledger has place for what is asked next. If not, there will be news.
@@ -61,7 +70,9 @@ impl Asker {
             Err(RequestError::Corrupt(corrupt)) => self.corrupt(&corrupt),
             Err(RequestError::Malformed(malformed)) => {
                 let form = match packet.opcode {
-                    opcode::HELLO | opcode::NUMBERED_BATCH => Form::Session { seq: None },
+                    opcode::HELLO | opcode::NUMBERED_BATCH | opcode::ALARM => {
+                        Form::Session { seq: None }
+                    }
                     _ => self.form(),
                 };
                 self.malformed(&malformed, form)
@@ -81,6 +92,15 @@ impl Asker {
         log::info!("action: close | result: success | ip: {ip} | reason: {reason} for too long");
     }
 
+    /// Logs that a newer session ends this one.
+    pub(super) fn log_fenced(&self) {
+        let ip = self.peer.address.ip();
+        let agency = self.lane.map_or(0, |lane| lane.agency);
+        log::info!(
+            "action: close | result: success | ip: {ip} | reason: a newer session of agency {agency}"
+        );
+    }
+
     fn ask_request(&mut self, request: &Request<'_>) -> Owed {
         match (*request, self.lane) {
             (Request::Bet { items }, None) => self.ask_bet(items),
@@ -95,6 +115,11 @@ impl Asker {
                 self.ask_numbered(lane, seq, body)
             }
             (Request::Ready(ready), Some(lane)) => self.ask_session_ready(lane, ready),
+            (Request::Alarm(alarm), Some(lane)) => self.ask_alarm(lane, alarm),
+            (Request::Alarm(_), None) => {
+                let refused = Refused::new(Code::Malformed, "an alarm comes after HELLO");
+                self.refuse(refused, Form::Session { seq: None })
+            }
             (Request::Bet { items }, Some(_)) => {
                 refuse_put(BET_ACTION, &batch_of_one(items), out_of_place(), self.form())
             }
@@ -229,13 +254,44 @@ impl Asker {
             return self.refuse(refused, form);
         }
         let answer = self.office.hello(hello.agency, hello.draw, &mut self.waiter);
-        match &answer.result {
-            Ok(welcome) => {
+        let Answer { rests_on, result } = answer;
+        let what = match result {
+            Ok(Opening::Welcomed(welcome, live)) => {
                 self.lane = Some(OpenLane { agency: hello.agency, epoch: welcome.epoch });
+                self.live = Some(live);
+                What::Welcome(welcome)
+            }
+            Ok(Opening::NoPlace) => {
+                let (ip, agency) = (self.peer.address.ip(), hello.agency);
+                log::warn!(
+                    "action: open_session | result: fail | ip: {ip} | agencia: {agency} | error: \
+                     it has all the sessions that it may have"
+                );
+                What::NoPlace
+            }
+            Err(refused) => {
+                self.log_refused(&refused);
+                What::Refusal(refused, form)
+            }
+        };
+        Owed { rests_on, what }
+    }
+
+    fn ask_alarm(&mut self, lane: OpenLane, alarm: ChainAlarm) -> Owed {
+        let OpenLane { agency, epoch } = lane;
+        let answer = self.office.alarm(agency, epoch, alarm, &mut self.waiter);
+        match &answer.result {
+            // At once: it says that something may be wrong with the ledger itself.
+            Ok(()) => {
+                let ChainAlarm { seq, bets, head } = alarm;
+                log::warn!(
+                    "action: alarm | result: success | agencia: {agency} | seq: {seq} | \
+                     bets: {bets} | head: {head}"
+                );
             }
             Err(refused) => self.log_refused(refused),
         }
-        owe(answer, form, What::Welcome)
+        owe(answer, self.form(), |()| What::Ack)
     }
 
     fn ask_ready(&mut self, ready: Ready) -> Owed {
@@ -337,6 +393,9 @@ impl Drop for Asker {
         if let Some(ticket) = self.ticket.take() {
             self.office.leave(ticket);
         }
+        if let Some(live) = self.live.take() {
+            self.office.close(&live);
+        }
     }
 }
 
@@ -362,7 +421,7 @@ fn agency_of(body: &[u8], batch: &Result<Batch<'_>, Malformed>) -> Option<u32> {
 }
 
 fn out_of_place() -> Refused {
-    Refused::new(Code::Malformed, "after HELLO only 0, 5, 6 and 11 may follow")
+    Refused::new(Code::Malformed, "after HELLO only 0, 5, 6, 11 and 17 may follow")
 }
 
 pub(super) fn other_agency() -> Refused {

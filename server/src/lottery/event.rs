@@ -1,11 +1,11 @@
 //! Events as records of the ledger, and back. The one place that knows both.
 
 use bolillero_protocol::bet::{AGENCIES_MAX, Number, bets_announced};
-use bolillero_protocol::chain::BodyHash;
-use bolillero_protocol::message::DrawId;
+use bolillero_protocol::chain::{BodyHash, Head};
+use bolillero_protocol::message::{ChainAlarm, DrawId};
 use byteorder::{BigEndian, ByteOrder};
 
-use super::state::{Event, State, Terms};
+use super::state::{Event, REMEMBERED_BYTES_MAX_DEFAULT, State, Terms};
 use super::winners::Digest;
 use crate::ledger::record::{Kind, Record};
 use crate::ledger::recovery::ReplayError;
@@ -15,7 +15,11 @@ const OPEN_BODY_SIZE: usize = 10;
 /// The count of an agency's winners and the hash of their documents.
 const DIGEST_SIZE: usize = 8 + 32;
 
-/// A record of an event. `body` is a batch's body; no other event takes one.
+/// The bets and the head that an agency counts.
+const ALARM_BODY_SIZE: usize = 8 + 32;
+
+/// A record of an event. `body` is that of a batch, or of an alarm ([`alarm_body`]); no other event
+/// takes one.
 #[must_use]
 pub fn record_of<'a>(event: &Event, body: &'a [u8]) -> Record<'a> {
     let none = Record { kind: Kind::Open, agency: 0, epoch: 0, seq: 0, n: 0, body };
@@ -27,8 +31,20 @@ pub fn record_of<'a>(event: &Event, body: &'a [u8]) -> Record<'a> {
         Event::Finish { agency, epoch, seq } => {
             Record { kind: Kind::Finish, agency, epoch, seq, ..none }
         }
+        Event::Alarm { agency, epoch, alarm } => {
+            Record { kind: Kind::Alarm, agency, epoch, seq: alarm.seq, n: 0, body }
+        }
         Event::Drawn => Record { kind: Kind::Draw, ..none },
     }
+}
+
+/// The body of an alarm's record.
+#[must_use]
+pub fn alarm_body(alarm: &ChainAlarm) -> [u8; ALARM_BODY_SIZE] {
+    let mut body = [0; ALARM_BODY_SIZE];
+    BigEndian::write_u64(&mut body[..8], alarm.bets);
+    body[8..].copy_from_slice(&alarm.head.0);
+    body
 }
 
 /// The body of a ledger's first record.
@@ -60,22 +76,36 @@ pub fn draw_body(winning_number: Number, digests: &[Digest]) -> Vec<u8> {
 }
 
 /// What the records of a ledger add up to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Replayed {
+    /// See [`State::new`].
+    remembered_bytes_max: u64,
     /// The state, once the first record was read.
     pub state: Option<State>,
     /// What the draw's record says of each agency, once there is one.
     pub digests: Option<Vec<Digest>>,
 }
 
+impl Default for Replayed {
+    fn default() -> Self {
+        Self::remembering(REMEMBERED_BYTES_MAX_DEFAULT)
+    }
+}
+
 impl Replayed {
+    /// Nothing yet. Lanes will remember batches in so many bytes, see [`State::new`].
+    #[must_use]
+    pub fn remembering(bytes_max: u64) -> Self {
+        Self { remembered_bytes_max: bytes_max, state: None, digests: None }
+    }
+
     /// Takes the next record. Looks at shape and continuity, never at today's rules of validity.
     ///
     /// # Errors
     /// [`ReplayError::Damaged`] when the record cannot stand here.
     pub fn take(&mut self, record: &Record<'_>) -> Result<(), ReplayError> {
         let Some(state) = &mut self.state else {
-            self.state = Some(State::new(read_terms(record)?));
+            self.state = Some(State::new(read_terms(record)?, self.remembered_bytes_max));
             return Ok(());
         };
         let event = read_event(record)?;
@@ -115,6 +145,14 @@ fn read_event(record: &Record<'_>) -> Result<Event, ReplayError> {
             Ok(Event::Batch { agency, epoch, seq, bets: n, hash: BodyHash::of(body) })
         }
         Kind::Finish => Ok(Event::Finish { agency, epoch, seq }),
+        Kind::Alarm => {
+            let malformed = || damaged("an alarm does not hold bets and a head");
+            let body: &[u8; ALARM_BODY_SIZE] = body.try_into().map_err(|_| malformed())?;
+            let (bets, head) = body.split_at(8);
+            let head = Head(head.try_into().map_err(|_| malformed())?);
+            let alarm = ChainAlarm { seq, bets: BigEndian::read_u64(bets), head };
+            Ok(Event::Alarm { agency, epoch, alarm })
+        }
         Kind::Draw => Ok(Event::Drawn),
     }
 }

@@ -40,6 +40,8 @@ pub(super) enum What {
     List(UnsentList),
     /// What came was no packet: the connection ends with this.
     Corrupt,
+    /// The agency has all the sessions it may have: the connection ends with this.
+    NoPlace,
 }
 
 /// How a connection is told that something is refused.
@@ -60,9 +62,29 @@ impl Owed {
         Self { rests_on: Position::default(), what }
     }
 
+    /// What a session ends with when a newer one, whose HELLO is at `position`, works its lane.
+    pub(super) fn fenced(position: Position) -> Self {
+        let refused = Refused::new(Code::Fenced, "a newer session works this lane");
+        let what = What::Refusal(refused, Form::Session { seq: None });
+        Self { rests_on: position, what }
+    }
+
     /// Whether the connection ends with this answer.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self.what, What::Corrupt)
+        match &self.what {
+            What::Corrupt | What::NoPlace => true,
+            What::Refusal(refused, _) => refused.code == Code::Fenced,
+            _ => false,
+        }
+    }
+
+    /// Whether it leaves after the draw, and no byte of it has left.
+    pub(super) fn follows_draw(&self) -> bool {
+        match self.what {
+            What::AckOfDraw | What::Winners { .. } => true,
+            What::List(_) => !self.is_begun(),
+            _ => false,
+        }
     }
 
     /// Whether it waits for a draw that is not even due: it may never leave.
@@ -93,7 +115,7 @@ impl Owed {
             What::AckOfDraw => Reply::Ack.encode(out),
             What::Welcome(welcome) => Reply::Welcome(*welcome).encode(out),
             What::Receipt(receipt) => Reply::Receipt(*receipt).encode(out),
-            What::Busy => Reply::Busy.encode(out),
+            What::Busy | What::NoPlace => Reply::Busy.encode(out),
             What::Refusal(refused, form) => form.refuse(refused, out),
             What::Winners { agency, form } => {
                 let (agency, form) = (*agency, *form);

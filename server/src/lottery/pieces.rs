@@ -132,6 +132,13 @@ impl PieceClaim {
         matches!(self.state, ClaimState::Queued(_))
     }
 
+    /// Gives up the place in the queue: what it was for is not sent any more.
+    pub(super) fn leave_queue(&mut self) {
+        if self.is_queued() {
+            self.release();
+        }
+    }
+
     /// Notes that all output has left: a piece that was in it is given back. The next one is asked
     /// for behind the connections that wait, so that slow readers of long lists do not keep others
     /// waiting.

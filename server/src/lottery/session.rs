@@ -17,8 +17,10 @@ use bolillero_protocol::tlv::{Decoder, Rules};
 
 use super::Office;
 use super::ask::Asker;
+use super::live::Standing;
 use super::owed::Owed;
 use super::pieces::{PieceClaim, PieceLimit};
+use crate::ledger::Position;
 use crate::session::{Flow, Input, Mail, Mailbox, Peer, Service, Session, Wait};
 
 /// The limits of the lottery's connections.
@@ -106,6 +108,8 @@ enum Reading {
     Ended,
     /// Nothing is taken any more; what is owed leaves.
     Closed,
+    /// The same, and a newer session works the lane.
+    Fenced,
 }
 
 struct LotterySession {
@@ -134,6 +138,14 @@ impl Session for LotterySession {
         if out.is_empty() {
             self.claim.note_drained();
         }
+        match self.asker.standing() {
+            Standing::Working => {}
+            Standing::Fenced(position) => self.end_fenced(position),
+            Standing::Dismissed => {
+                self.asker.log_fenced();
+                return Flow::Close;
+            }
+        }
         match input {
             Input::Bytes(bytes) => self.take(bytes),
             Input::Mail(Mail::News) | Input::Drained => self.take(&[]),
@@ -142,6 +154,8 @@ impl Session for LotterySession {
                 self.has_all = !self.held;
             }
             Input::Eof => self.reading = self.reading.max(Reading::Ended),
+            // The news that a newer session works its lane is due: it must not leave without that.
+            Input::Deadline if self.reading == Reading::Fenced => {}
             Input::Deadline => return self.time_out(out),
         }
         // Answers that leave make place for requests that were held.
@@ -198,10 +212,33 @@ impl LotterySession {
         }
     }
 
+    /// A newer session works the lane: nothing more is taken. What is pending leaves, up to the first
+    /// answer that would wait for the draw; the end is FENCED, once that session's HELLO, at
+    /// `position`, is durable.
+    fn end_fenced(&mut self, position: Position) {
+        if self.reading == Reading::Fenced {
+            return;
+        }
+        self.asker.log_fenced();
+        self.reading = Reading::Fenced;
+        self.holds_bytes = false;
+        if let Some(waits) = self.owed.iter().position(Owed::follows_draw) {
+            self.owed.truncate(waits);
+        }
+        if !self.owed.front().is_some_and(Owed::is_begun) {
+            self.claim.leave_queue();
+        }
+        if !self.owed.back().is_some_and(Owed::is_last) {
+            self.owed.push_back(Owed::fenced(position));
+        }
+    }
+
     /// Appends the answers that may leave now; says whether any did.
     fn pay(&mut self, out: &mut Vec<u8>) -> bool {
         let before = self.owed.len();
-        while out.len() < self.limits.output_bytes_max
+        // The few answers of a fenced session are short: it does not stay for a peer that does not read.
+        let is_fenced = self.reading == Reading::Fenced;
+        while (is_fenced || out.len() < self.limits.output_bytes_max)
             && let Some(owed) = self.owed.front_mut()
             && owed.pay(self.asker.office(), &mut self.claim, out)
         {

@@ -12,11 +12,14 @@
 use bolillero_protocol::bet::Number;
 use bolillero_protocol::chain::{BodyHash, Head};
 use bolillero_protocol::error::Malformed;
-use bolillero_protocol::message::{Code, DrawId, Receipt, Totals, Welcome};
+use bolillero_protocol::message::{ChainAlarm, Code, DrawId, Receipt, Totals, Welcome};
 use bolillero_protocol::words::counted;
 use thiserror::Error;
 
-use super::lane::Lane;
+pub use super::lane::{
+    BATCHES_REMEMBERED_MAX, BATCHES_REMEMBERED_MIN, REMEMBERED_BYTES_MAX_DEFAULT,
+};
+use super::lane::{Lane, batches_remembered};
 
 /// What a draw is about. Fixed when its ledger is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +88,15 @@ pub enum Event {
         epoch: u32,
         /// The last batch of its lane.
         seq: u64,
+    },
+    /// An agency counts something else than the office.
+    Alarm {
+        /// Which.
+        agency: u32,
+        /// In which epoch: there is one alarm in each at most.
+        epoch: u32,
+        /// What it counts.
+        alarm: ChainAlarm,
     },
     /// The winners are known.
     Drawn,
@@ -155,6 +167,8 @@ pub enum FinishVerdict {
 #[derive(Debug)]
 pub struct State {
     terms: Terms,
+    /// How many of its last batches each lane remembers.
+    batches_remembered: usize,
     lanes: Vec<Lane>,
     finished: u32,
     draw: Draw,
@@ -171,14 +185,18 @@ pub struct LaneSummary {
     pub head: Head,
     /// Whether its agency is ready.
     pub finished: bool,
+    /// How often its agency has said that it counts something else.
+    pub alarms: u32,
 }
 
 impl State {
-    /// The state in which nothing has happened.
+    /// The state in which nothing has happened. Lanes remember batches in `remembered_bytes_max`
+    /// bytes, all together, but each at least [`BATCHES_REMEMBERED_MIN`].
     #[must_use]
-    pub fn new(terms: Terms) -> Self {
+    pub fn new(terms: Terms, remembered_bytes_max: u64) -> Self {
         Self {
             terms,
+            batches_remembered: batches_remembered(remembered_bytes_max, terms.agencies),
             lanes: vec![Lane::new(); terms.agencies as usize],
             finished: 0,
             draw: Draw::Open,
@@ -207,8 +225,8 @@ impl State {
     #[must_use]
     pub fn lane(&self, agency: u32) -> Option<LaneSummary> {
         let lane = self.lanes.get(agency.checked_sub(1)? as usize)?;
-        let (epoch, head, finished) = (lane.epoch, lane.head, lane.finished);
-        Some(LaneSummary { epoch, totals: lane.totals(), head, finished })
+        let Lane { epoch, head, finished, alarms, .. } = *lane;
+        Some(LaneSummary { epoch, totals: lane.totals(), head, finished, alarms })
     }
 
     /// The epoch that a HELLO opens.
@@ -261,7 +279,7 @@ impl State {
         lane.check_by(agency, by)?;
         let seq = seq.unwrap_or(lane.next_seq);
         if seq < lane.next_seq {
-            return lane.recall(seq, hash).map(BatchVerdict::Repeat);
+            return lane.recall(seq, hash, self.batches_remembered).map(BatchVerdict::Repeat);
         }
         if lane.finished {
             return Err(Refused::new(Code::Closed, format!("agency {agency} has finished")));
@@ -306,6 +324,19 @@ impl State {
         Ok(if lane.finished { FinishVerdict::Repeat } else { FinishVerdict::Mark(stored.last_seq) })
     }
 
+    /// Whether an agency may raise an alarm.
+    ///
+    /// # Errors
+    /// [`Refused`]: no such agency, an old session, or one that has raised an alarm already.
+    pub fn check_alarm(&self, agency: u32, epoch: u32) -> Result<(), Refused> {
+        let lane = self.known(agency)?;
+        lane.check_by(agency, By::Session { epoch })?;
+        if lane.alarm_epoch == epoch {
+            return Err(Refused::new(Code::Malformed, "a session raises one alarm"));
+        }
+        Ok(())
+    }
+
     /// Takes what has happened.
     ///
     /// # Errors
@@ -315,6 +346,7 @@ impl State {
     }
 
     fn try_apply(&mut self, event: Event) -> Result<(), &'static str> {
+        let batches_remembered = self.batches_remembered;
         match event {
             Event::Hello { agency, epoch } => {
                 let lane = self.lane_mut(agency)?;
@@ -329,7 +361,7 @@ impl State {
                 ensure(epoch == lane.epoch, "the epoch is not the lane's")?;
                 ensure(seq == lane.next_seq, "the seq is not the lane's next")?;
                 ensure(!lane.finished, "its agency has finished")?;
-                lane.store(bets, hash);
+                lane.store(bets, hash, batches_remembered);
             }
             Event::Finish { agency, epoch, seq } => {
                 let lane = self.lane_mut(agency)?;
@@ -341,6 +373,9 @@ impl State {
                 if self.finished == self.terms.agencies {
                     self.draw = Draw::Drawing;
                 }
+            }
+            Event::Alarm { agency, epoch, .. } => {
+                self.lane_mut(agency)?.raise_alarm(epoch)?;
             }
             Event::Drawn => {
                 ensure(self.draw == Draw::Drawing, "the draw was not due")?;

@@ -2,10 +2,10 @@
 
 use bolillero_server::failure::Failure;
 use bolillero_server::ledger::memory::{Files, MemoryDisk};
-use bolillero_server::ledger::record::Record;
+use bolillero_server::ledger::record::{Kind, Record};
 use bolillero_server::ledger::recovery::{OpenError, ReplayError, open_ledger};
 
-use crate::life::{DRAW, Life, SETTINGS, left_behind, open};
+use crate::life::{DRAW, Event, Life, SETTINGS, hello, left_behind, open};
 
 #[track_caller]
 fn check(files: &Files, exit_code: u8, says: &[&str]) {
@@ -30,10 +30,29 @@ fn with_header(mut files: Files, name: &str, change: impl FnOnce(&mut [u8])) -> 
 
 #[test]
 fn a_newer_format_is_refused_and_never_guessed() {
-    let newer = with_header(left_behind().0, "00000002.log", |header| header[11] = 2);
-    check(&newer, 1, &["00000002.log", "format 2", "newer binary"]);
+    let newer = with_header(left_behind().0, "00000002.log", |header| header[11] = 3);
+    check(&newer, 1, &["00000002.log", "format 3", "newer binary"]);
     let none = with_header(left_behind().0, "00000002.log", |header| header[11] = 0);
     check(&none, 4, &["00000002.log"]);
+}
+
+#[test]
+fn a_ledger_of_the_first_format_is_gone_on_with_and_its_last_segment_is_of_the_newest() {
+    let (files, _) = left_behind();
+    let names: Vec<String> = files.keys().filter(|name| name.ends_with(".log")).cloned().collect();
+    let of_first = |files, name: &String| with_header(files, name, |header| header[11] = 1);
+    let disk = MemoryDisk::with_files(&names.iter().fold(files.clone(), of_first));
+    let mut life = Life::open(&disk).unwrap();
+    let past = Life::open(&MemoryDisk::with_files(&files)).unwrap().past.appended;
+    assert_eq!(life.past.appended, past);
+    // A record of the newest kind follows those of the past, and all are read again.
+    let alarm = Event { kind: Kind::Alarm, seq: 1, body: vec![7; 40], ..hello(1, 2) };
+    life.store([alarm.clone()]);
+    let files = disk.durable_files();
+    let formats: Vec<u8> = names.iter().map(|name| files[name][11]).collect();
+    assert_eq!(formats, [vec![1; names.len() - 1], vec![2]].concat());
+    let again = Life::open(&MemoryDisk::with_files(&files)).unwrap().past.appended;
+    assert_eq!(again, [past, vec![alarm]].concat());
 }
 
 #[test]

@@ -389,7 +389,7 @@ fn a_segment_of_another_draw_is_no_part_of_it() {
 #[test]
 fn a_newer_format_and_a_failing_disk_are_no_damage() {
     let mut files = drawn();
-    files.get_mut("00000003.log").unwrap()[11] = 2;
+    files.get_mut("00000003.log").unwrap()[11] = 3;
     let crc = crc32c(&files["00000003.log"][..32]);
     files.get_mut("00000003.log").unwrap()[32..36].copy_from_slice(&crc);
     assert_eq!(repair(&files).err().unwrap().exit_code(), 1);

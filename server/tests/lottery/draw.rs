@@ -71,15 +71,17 @@ fn the_log_tells_of_the_draw_before_anybody_is_told() {
 
 #[test]
 fn a_session_that_waits_is_told_once_and_one_that_left_is_not() {
-    let mut central = Central::new(1);
+    let mut central = Central::new(2);
     let mut stays = central.session(1);
-    stays.send(&ask(1).repeat(3));
-    let mut leaves = central.session(1);
-    leaves.send(&ask(1));
+    stays.send(&[session_ready(1, 0, 0), ask(1).repeat(3)].concat());
+    central.commit();
+    assert_eq!(stays.replies(), [ack()]);
+    let mut leaves = central.session(2);
+    leaves.send(&ask(2));
     let left = leaves.number();
     drop(leaves);
     let (before, told) = (central.happened().len(), stays.wakes());
-    central.session(1).send(&session_ready(1, 0, 0));
+    central.session(2).send(&session_ready(2, 0, 0));
     central.settle();
     assert_eq!(stays.wakes(), told + 1);
     assert!(!central.happened()[before..].contains(&Happened::Woken(left)));

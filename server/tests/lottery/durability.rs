@@ -27,8 +27,9 @@ fn between_a_request_and_its_answer_lies_a_sync() {
     check("a batch", |session, _| session.send(&numbered(1, 1, &[1])));
     check("a base batch", |_, other| other.send(&batch(2, &[1])));
     check("one bet", |_, other| other.send(&packet(1, bet(2, 1))));
-    check("hello", |_, other| other.send(&hello(1)));
+    check("hello", |_, other| other.send(&hello(2)));
     check("ready", |_, other| other.send(&ready(2)));
+    check("an alarm", |session, _| session.send(&alarm(0, 0, &head(&[]))));
     check("ready in a session", |session, _| session.send(&session_ready(1, 0, 0)));
 }
 
@@ -74,7 +75,8 @@ fn an_answer_without_a_record_waits_for_what_it_follows_from() {
     other.send(&numbered(2, 1, &[2]));
     third.send(&hello(1));
     check("WELCOME tells of a batch that is not on disk", &mut third, "3#3#2#");
-    assert_eq!(other.replies().len(), 1);
+    let replies = other.replies();
+    assert_eq!([replies[0].0, replies[1].0], [12, 4], "the receipt, then FENCED: {replies:?}");
 }
 
 #[test]

@@ -135,6 +135,8 @@ struct Peer {
     /// Sent and not delivered: whole packets, of which the first may have lost its front.
     way: VecDeque<(Vec<u8>, Sent)>,
     session: Option<(u32, u32)>,
+    /// A newer session works its lane: what arrives from now on is not answered.
+    is_fenced: bool,
     promised: VecDeque<Promise>,
 }
 
@@ -166,8 +168,16 @@ impl World {
                 if says_hello {
                     way.push_back((hello(agency), Sent::Hello(agency)));
                 }
-                let session = None;
-                self.peers.push(Peer { client, agency, says_hello, way, session, promised });
+                let (session, is_fenced) = (None, false);
+                self.peers.push(Peer {
+                    client,
+                    agency,
+                    says_hello,
+                    way,
+                    session,
+                    is_fenced,
+                    promised,
+                });
             }
             Action::Request { client, ask, strays } if client < self.peers.len() => {
                 let sent = self.write(client, ask, strays);
@@ -237,6 +247,10 @@ impl World {
                 break;
             }
             let (model, session) = (&mut self.model, &mut peer.session);
+            if peer.is_fenced {
+                peer.way.pop_front();
+                continue;
+            }
             let promise = match sent.clone() {
                 Sent::Hello(agency) => model.hello(session, agency),
                 Sent::Base(agency, body) => model.base(*session, agency, &body),
@@ -250,6 +264,10 @@ impl World {
         }
         peer.client.send(&arrived);
         assert!(!peer.client.is_held(), "fewer than 64 are owed");
+        for peer in &mut self.peers {
+            let newest = |(agency, epoch)| epoch == self.model.lanes[agency as usize - 1].epoch;
+            peer.is_fenced = !peer.session.is_none_or(newest);
+        }
     }
 
     fn commit(&mut self) {
@@ -288,6 +306,18 @@ impl World {
         assert!(!announced || all_durable);
         for peer in &mut self.peers {
             for reply in peer.client.replies() {
+                if reply == fenced() {
+                    // What is left of its promises waits for the draw, or stands behind what does.
+                    let ack = Promise::This(ack());
+                    let waits =
+                        |next: &Promise| *next == ack || matches!(next, Promise::Winners { .. });
+                    assert!(peer.promised.front().is_none_or(waits), "{:?}", peer.promised);
+                    let (agency, epoch) = peer.session.unwrap();
+                    let newest = self.durable.lanes[agency as usize - 1].epoch;
+                    assert!(peer.client.is_closed() && newest > epoch, "{newest}, not {epoch}");
+                    peer.promised.clear();
+                    continue;
+                }
                 let promise = peer.promised.pop_front().expect("nothing more was asked");
                 match promise {
                     Promise::This(expected) => assert_eq!(reply, expected),
@@ -323,6 +353,7 @@ impl World {
         }
         let drawn = self.central().office.winners().is_some();
         for peer in &self.peers {
+            assert_eq!(peer.client.is_closed(), peer.is_fenced);
             let waits =
                 matches!(peer.promised.front(), Some(Promise::Winners { in_session: true, .. }));
             assert!(peer.promised.is_empty() || waits && !drawn, "{:?}", peer.promised);

@@ -16,6 +16,8 @@ mod text;
 mod identity;
 mod sessions;
 mod resuming;
+mod fencing;
+mod alarms;
 mod order;
 mod durability;
 mod draw;

@@ -15,9 +15,8 @@ fn the_newest_connection_wins_and_the_old_one_still_gets_what_it_is_owed() {
     central.settle();
     let stored = [body(1, &[1])];
     assert_eq!(new.replies(), [welcome(2, &stored, false)]);
-    let fenced = (4, "FENCED#2#epoch 2 works this lane#".to_owned());
-    assert_eq!(old.replies(), [receipt(&stored), fenced]);
-    assert!(!old.is_closed());
+    assert_eq!(old.replies(), [receipt(&stored), fenced()]);
+    assert!(old.is_closed());
 
     new.send(&numbered(2, 1, &[2]));
     central.settle();
@@ -54,15 +53,15 @@ fn a_connection_that_comes_back_gets_the_receipt_of_then() {
 }
 
 #[test]
-fn the_last_1024_batches_are_remembered_and_no_more() {
+fn the_last_128_batches_are_remembered_and_no_more() {
     let mut central = Central::new(1);
     let mut client = central.session(1);
-    let bodies: Vec<String> = (1..=1026).map(|n| body(1, &[n])).collect();
+    let bodies: Vec<String> = (1..=130).map(|n| body(1, &[n])).collect();
     for (seq, body) in (1..).zip(&bodies) {
         client.send(&packet(11, format!("{seq}#{body}")));
         central.settle();
     }
-    assert_eq!(client.replies().len(), 1026);
+    assert_eq!(client.replies().len(), 130);
     let mut central = central.restart();
     let mut client = central.session(1);
     let mut again = |seq: usize, body: &str| {
@@ -75,7 +74,33 @@ fn the_last_1024_batches_are_remembered_and_no_more() {
     assert_eq!(again(2, "0#"), old(2));
     assert_eq!(again(3, &bodies[2]), receipt(&bodies[..3]));
     assert_eq!(again(3, &bodies[1]).1.split('#').next(), Some("CONFLICT"));
-    assert_eq!(again(1026, &bodies[1025]), receipt(&bodies));
+    assert_eq!(again(130, &bodies[129]), receipt(&bodies));
+}
+
+#[test]
+fn a_lane_of_a_small_memory_remembers_8_and_a_client_that_resumes_never_meets_that() {
+    let setup = Setup { agencies: 1, remembered_bytes_max: 0, ..Setup::default() };
+    let mut central = Central::with(setup);
+    let mut client = central.session(1);
+    let bodies: Vec<String> = (1..=40).map(|n| body(1, &[n])).collect();
+    let put = |seq: usize| packet(11, format!("{seq}#{}", bodies[seq - 1]));
+    // A window of 30 is on its way, and the connection is lost with all their receipts.
+    (1..=30).for_each(|seq| client.send(&put(seq)));
+    central.settle();
+    drop(client);
+    let mut client = central.connect();
+    client.send(&hello(1));
+    central.settle();
+    assert_eq!(client.replies(), [welcome(2, &bodies[..30], false)]);
+    // One that sends again from its last receipt on, and not from WELCOME's next.
+    (22..=23).for_each(|seq| client.send(&put(seq)));
+    let old = (4, "OLD#22#batch 22 was stored too long ago to compare#".to_owned());
+    assert_eq!(client.replies(), [old, receipt(&bodies[..23])]);
+    (31..=40).for_each(|seq| client.send(&put(seq)));
+    central.settle();
+    let receipts: Vec<Reply> = (31..=40).map(|n| receipt(&bodies[..n])).collect();
+    assert_eq!(client.replies(), receipts);
+    central.check_replay();
 }
 
 #[test]

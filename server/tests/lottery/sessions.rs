@@ -78,6 +78,16 @@ fn check(rows: Vec<Row>) {
     }
 }
 
+fn fence() -> (When, Reply) {
+    (AtOnce, refusal("FENCED", "-", "a newer session works this lane"))
+}
+
+fn fenced_and_drawn(central: &mut Central) -> Client {
+    let client = drawn(central);
+    central.session(1);
+    client
+}
+
 fn malformed(seq: &str, text: &str) -> (When, Reply) {
     (AtOnce, refusal("MALFORMED", seq, text))
 }
@@ -118,7 +128,7 @@ fn hello_is_refused_for_what_is_wrong_with_it() {
     let other = "0123456789abcdee";
     let not_this = refused(&format!("this is draw {DRAW}, not {other}"));
     let one_more = malformed("-", "there is more after draw id");
-    let again = malformed("-", "after HELLO only 0, 5, 6 and 11 may follow");
+    let again = malformed("-", "after HELLO only 0, 5, 6, 11 and 17 may follow");
     let no_draw = malformed("-", "draw id is not 16 hex digits");
     check(vec![
         ("another draw", new, said(&format!("1#1#{other}#")), not_this),
@@ -168,7 +178,6 @@ fn a_numbered_batch_is_stored_as_the_lanes_next() {
 fn a_numbered_batch_is_checked_for_its_sender_first() {
     let theirs = body(2, &[3, 103]);
     let other = |seq| (AtOnce, refusal("REFUSED", seq, "the id is another than this session's"));
-    let fence = |seq| (AtOnce, refusal("FENCED", seq, "epoch 2 works this lane"));
     let from_one = || malformed("0", "batches are numbered from 1");
     let no_seq = malformed("-", "seq is not a number");
     let no_hello = malformed("1", "a numbered batch comes after HELLO");
@@ -179,16 +188,34 @@ fn a_numbered_batch_is_checked_for_its_sender_first() {
         ("0: not UTF-8, before HELLO", new, packet(11, b"3#1#\xff#"), corrupt()),
         ("1: no seq", open, packet(11, format!("x#{theirs}")), no_seq),
         ("1: seq 0, of another id", open, put(0, &theirs), from_one()),
-        ("1: seq 0 in a fenced session", fenced, put(0, &mine()), from_one()),
         ("1: before HELLO", new, put(1, &mine()), no_hello),
-        ("2: another id, fenced", fenced, put(3, &theirs), other("3")),
         ("2: another id, a repeat", open, put(1, &theirs), other("1")),
         ("2: another id, not valid", open, put(3, "1#@0#2#Ana#"), other("3")),
         ("2: no agency's id", open, put(3, &body(99, &[1])), other("3")),
         ("2: the first bet's id counts", open, put(4, &mixed), gap(4)),
-        ("3: fenced, a repeat", fenced, put(1, &bodies(1)[0]), fence("1")),
-        ("3: fenced, not valid", fenced, put(3, INVALID), fence("3")),
-        ("3: fenced, of nothing", fenced, put(3, "0#"), fence("3")),
+    ]);
+}
+
+#[test]
+fn a_fenced_session_is_answered_nothing_but_that_whatever_it_asks() {
+    let theirs = body(2, &[3, 103]);
+    let other = hello(2);
+    check(vec![
+        ("nothing", fenced, vec![], fence()),
+        ("the next batch", fenced, put(3, &mine()), fence()),
+        ("a repeat", fenced, put(1, &bodies(1)[0]), fence()),
+        ("a batch of nothing", fenced, put(3, "0#"), fence()),
+        ("a batch that is not valid", fenced, put(3, INVALID), fence()),
+        ("seq 0", fenced, put(0, &mine()), fence()),
+        ("another id", fenced, put(3, &theirs), fence()),
+        ("ready", fenced, session_ready(1, 2, 4), fence()),
+        ("ready, other bets", fenced, session_ready(1, 2, 5), fence()),
+        ("winners", fenced, ask(1), fence()),
+        ("winners, drawn", fenced_and_drawn, ask(1), fence()),
+        ("an alarm", fenced, alarm(2, 4, &head(&bodies(2))), fence()),
+        ("hello", fenced, other, fence()),
+        ("what is no packet", fenced, packet(2, ""), fence()),
+        ("everything at once", fenced, [ask(1), put(3, &mine()), ask(1)].concat(), fence()),
     ]);
 }
 
@@ -225,7 +252,7 @@ fn a_numbered_batch_is_then_checked_against_the_lane() {
 
 #[test]
 fn what_else_a_session_may_ask() {
-    let out_of_place = || malformed("-", "after HELLO only 0, 5, 6 and 11 may follow");
+    let out_of_place = || malformed("-", "after HELLO only 0, 5, 6, 11 and 17 may follow");
     let mismatch = || (AtOnce, refusal("MISMATCH", "-", "stored: last seq 2, 4 bets"));
     let other = || (AtOnce, refusal("REFUSED", "-", "the id is another than this session's"));
     check(vec![
@@ -241,12 +268,6 @@ fn what_else_a_session_may_ask() {
         ("ready, other bets", open, session_ready(1, 2, 5), mismatch()),
         ("ready again, other bets", finished, session_ready(1, 2, 5), mismatch()),
         ("ready, another id", open, session_ready(2, 2, 4), other()),
-        (
-            "ready, fenced",
-            fenced,
-            session_ready(1, 2, 4),
-            (AtOnce, refusal("FENCED", "-", "epoch 2 works this lane")),
-        ),
         ("ready without totals", open, ready(1), malformed("-", "last seq is missing")),
         ("ready with half of them", open, packet(5, "1#2#"), malformed("-", "bets is missing")),
         (
@@ -265,4 +286,39 @@ fn what_else_a_session_may_ask() {
             (AtOnce, refusal("REFUSED", "-", "3 is not an agency 1 to 2")),
         ),
     ]);
+}
+
+#[test]
+fn an_alarm_is_recorded_once_in_a_session() {
+    let mine = || alarm(2, 4, &head(&bodies(2)));
+    let once = || malformed("-", "a session raises one alarm");
+    check(vec![
+        ("what the office counts, too", open, mine(), (Synced, ack())),
+        ("other bets", open, alarm(2, 5, &head(&bodies(2))), (Synced, ack())),
+        ("of nothing", open, alarm(0, 0, &head(&[])), (Synced, ack())),
+        ("more than there is", open, alarm(u64::MAX, u64::MAX, &head(&[])), (Synced, ack())),
+        ("after 5", finished, mine(), (Synced, ack())),
+        ("after the draw", drawn, mine(), (Synced, ack())),
+        ("a second", alarmed, mine(), once()),
+        ("one in each session", alarmed_elsewhere, mine(), (Synced, ack())),
+        ("before HELLO", new, mine(), malformed("-", "an alarm comes after HELLO")),
+        ("no head", open, packet(17, "2#4#"), malformed("-", "head is missing")),
+        ("no list", open, packet(17, "2#4"), corrupt()),
+        ("reserved: 13", open, packet(13, "2#4#"), corrupt()),
+        ("reserved: 16", open, packet(16, "2#4#"), corrupt()),
+    ]);
+}
+
+fn alarmed(central: &mut Central) -> Client {
+    let mut client = open(central);
+    client.send(&alarm(1, 2, &head(&bodies(1))));
+    central.settle();
+    assert_eq!(client.replies(), [ack()]);
+    client
+}
+
+/// A session of agency 1, in which another has raised an alarm.
+fn alarmed_elsewhere(central: &mut Central) -> Client {
+    drop(alarmed(central));
+    central.session(1)
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::chance::Chance;
 use crate::line::Dialect;
 use crate::model::{Asked, Input};
-use crate::wire::{Reply, ask, frame, frames, hello, packet, ready, session_ready, text_of};
+use crate::wire::{Reply, alarm, ask, frame, frames, hello, packet, ready, session_ready, text_of};
 
 /// How long an agency waits that was told that the draw is not done.
 const NOT_READY_PAUSE: u64 = 1500;
@@ -38,6 +38,8 @@ pub(crate) struct Agency {
     inbox: Vec<u8>,
     flight: VecDeque<Asked>,
     is_welcome: bool,
+    /// It has raised an alarm on this connection.
+    is_alarmed: bool,
     acknowledged: u64,
     next: u64,
     /// There was no room: nothing is sent before everything in flight is answered.
@@ -70,6 +72,7 @@ impl Agency {
             inbox: Vec::new(),
             flight: VecDeque::new(),
             is_welcome: false,
+            is_alarmed: false,
             acknowledged: 0,
             next: 1,
             pauses: false,
@@ -86,7 +89,7 @@ impl Agency {
         self.inbox.clear();
         self.flight.clear();
         let in_session = self.speaks == Speaks::Sessions;
-        (self.is_welcome, self.pauses) = (!in_session, false);
+        (self.is_welcome, self.is_alarmed, self.pauses) = (!in_session, false, false);
         self.is_finished &= !in_session;
         self.next = self.acknowledged + 1;
     }
@@ -126,6 +129,10 @@ impl Agency {
         let mut requests = vec![self.request(asked, input)];
         let again = chance.below(100) < self.twice;
         match asked {
+            Asked::Batch(_) if !self.is_alarmed && chance.below(40) == 0 => {
+                self.is_alarmed = true;
+                requests.push(self.request(Asked::Alarm, input));
+            }
             Asked::Batch(_) if again => requests.push(self.request(asked, input)),
             Asked::Ready if again => {
                 requests.push(self.request(asked, input));
@@ -192,6 +199,7 @@ impl Agency {
             Asked::Ready => {
                 session_ready(agency, self.acknowledged, input.totals(self.acknowledged).0)
             }
+            Asked::Alarm => alarm(self.acknowledged, 0, &input.totals(0).1),
             Asked::Winners | Asked::BaseWinners => ask(agency),
             Asked::TextBatch(1) => frames(["BET", &text_of(body(1))]),
             Asked::TextBatch(seq) => frame(&text_of(body(seq))),
@@ -241,7 +249,8 @@ impl Agency {
     }
 
     fn take(&mut self, (opcode, data): &Reply, now: u64) -> Verdict {
-        if *opcode == 0 {
+        // That a newer session works its lane may come unasked.
+        if *opcode == 0 || *opcode == 4 && data.starts_with("FENCED") {
             return Verdict::Leave;
         }
         let asked = self.flight.pop_front().expect("nothing more was asked");
@@ -250,8 +259,10 @@ impl Agency {
             (12, Asked::Batch(seq)) | (2, Asked::BaseBatch(seq)) => {
                 self.acknowledged = self.acknowledged.max(seq);
             }
+            (2, Asked::Alarm) => {}
             (2, _) => self.is_finished = true,
             (7, _) => self.is_done = true,
+            (8, Asked::Hello) => return Verdict::Leave,
             (8, _) => self.rests_until = now + NOT_READY_PAUSE,
             // What it asked behind its mark would wait for a draw that needs the mark.
             (4, Asked::Ready) if self.flight.contains(&Asked::Winners) => return Verdict::Leave,
@@ -260,7 +271,6 @@ impl Agency {
                 self.rests_until = now + 1000;
             }
             (4, Asked::Empty(_)) => {}
-            (4, _) if data.starts_with("FENCED") => return Verdict::Leave,
             _ => panic!("agency {}: {asked:?} was answered with {opcode} {data}", self.number),
         }
         Verdict::Stay

@@ -7,7 +7,7 @@ use bolillero_server::failure::Failure;
 use bolillero_server::ledger::last_group;
 use bolillero_server::ledger::memory::{Done, Files, MemoryDisk};
 
-use crate::line::Line;
+use crate::line::{Dialect, Line};
 use crate::world::World;
 
 impl World {
@@ -53,8 +53,11 @@ impl World {
     pub(crate) fn leave_line(&mut self, place: usize) {
         let stalled_until = self.events.now + self.chance.below(4000) as u64;
         let is_stalled = self.chance.below(2) == 0;
+        let vanishes = self.chance.below(2) == 0;
         self.leave(place);
         let line = &mut self.lines[place];
+        // Then no end of its sending arrives either: a newer session, or time, has to end it.
+        line.is_ended = !vanishes || line.dialect == Dialect::Text;
         if is_stalled {
             line.stalled_until = stalled_until;
         }
@@ -87,7 +90,9 @@ impl World {
     }
 
     fn leave(&mut self, place: usize) {
-        let rests_until = self.events.now + self.chance.below(300) as u64;
+        // Often back so soon that what it left is not on disk yet.
+        let rest = [0, self.chance.below(300)][self.chance.below(2)];
+        let rests_until = self.events.now + rest as u64;
         let line = &mut self.lines[place];
         let agency = &mut self.agencies[line.agency];
         if agency.line == Some(line.number) {
@@ -234,8 +239,9 @@ impl World {
                 let drawn = u64::from(self.stored.draws - before.draws);
                 let expected = before.records + u64::from(is_new) + drawn;
                 assert_eq!(found, expected, "a start keeps every whole group");
+                let sessions_max = self.machine.setup.sessions_per_agency_max;
                 let office = &self.machine.running().office;
-                self.model.compare_office(&self.stored, office);
+                self.model.compare_office(&self.stored, office, sessions_max);
             }
             Err(failure) => self.not_started(&failure),
         }

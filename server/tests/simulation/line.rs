@@ -130,6 +130,18 @@ impl Line {
         }
     }
 
+    /// Nothing of what was asked is answered any more.
+    pub(crate) fn forget_asked(&mut self) {
+        self.asked.clear();
+    }
+
+    /// A newer session of its lane is on disk, and it has neither ended nor is to be told. One that holds may
+    /// have a list of winners to complete.
+    pub(crate) fn lacks_news_of(&self, epoch: u32) -> bool {
+        let is_old = self.known.epoch > 0 && self.known.epoch < epoch;
+        is_old && self.is_served() && !self.bell.is_rung() && !self.is_held
+    }
+
     /// What is answered next. Notes whether it came too late.
     pub(crate) fn next_asked(&mut self) -> Asked {
         let (end, asked) = self.asked.pop_front().expect("nothing more was asked");

@@ -42,6 +42,8 @@ pub(crate) struct Setup {
     settings: Settings,
     pub(crate) limits: SessionLimits,
     pieces: PieceSettings,
+    pub(crate) sessions_per_agency_max: usize,
+    remembered_bytes_max: u64,
 }
 
 impl Setup {
@@ -67,7 +69,11 @@ impl Setup {
             piece_bytes_max: 1 + chance.below(40),
             short_bytes_max: chance.below(40),
         };
-        Self { terms, settings: Settings { sizes, queue_bytes_max }, limits, pieces }
+        let sessions_per_agency_max = 2 + chance.below(3);
+        // From the least to as much as it has lanes for.
+        let remembered_bytes_max = chance.below(2) as u64 * 2000 * u64::from(agencies);
+        let settings = Settings { sizes, queue_bytes_max };
+        Self { terms, settings, limits, pieces, sessions_per_agency_max, remembered_bytes_max }
     }
 }
 
@@ -136,7 +142,8 @@ impl Machine {
 
 impl Running {
     fn start(setup: &Setup, disk: &MemoryDisk) -> Result<Self, Failure> {
-        let (body, mut replayed) = (open_body(&setup.terms), Replayed::default());
+        let body = open_body(&setup.terms);
+        let mut replayed = Replayed::remembering(setup.remembered_bytes_max);
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let mut replay = |record: &Record<'_>| replayed.take(record);
         let first = open_record(&setup.terms, &body);
@@ -147,7 +154,9 @@ impl Running {
         let state = replayed.state.expect("an opened ledger has its first record");
         let draw = state.draw();
         let bell = Arc::new(Bell::default());
-        let office = Arc::new(Office::new(state, ledger, Mailbox::new(bell.clone())));
+        let office = Office::new(state, ledger, Mailbox::new(bell.clone()))
+            .with_sessions_per_agency_max(setup.sessions_per_agency_max);
+        let office = Arc::new(office);
         let drawer = Drawer::new(Arc::clone(&office), shared, DrawSettings::default());
         let pieces = Arc::new(PieceLimit::new(setup.pieces));
         let service = Lottery::new(Arc::clone(&office), setup.limits, Arc::clone(&pieces));

@@ -20,6 +20,7 @@ pub(crate) enum Asked {
     Empty(u64),
     Ready,
     Winners,
+    Alarm,
     BaseBatch(u64),
     BaseReady,
     BaseWinners,
@@ -76,6 +77,8 @@ pub(crate) struct Known {
     pub(crate) epoch: u32,
     /// A newer session was welcomed before this arrived.
     pub(crate) is_fenced: bool,
+    /// The last batch that it has a receipt for.
+    pub(crate) receipts: u64,
     /// It was told that there is no room.
     pub(crate) had_no_room: bool,
     /// Something of the disk's made it possible that there is none.
@@ -98,17 +101,21 @@ impl Model {
         reply: &Reply,
     ) {
         let lane = &stored.lanes[agency];
-        let works = matches!(asked, Asked::Batch(_) | Asked::Empty(_) | Asked::Ready);
-        if works && known.is_fenced {
-            assert!(reply.1.starts_with("FENCED"), "an old session's {asked:?}: {reply:?}");
-        }
+        assert!(!known.is_fenced, "an old session's {asked:?} is answered with {reply:?}");
         let (input, promised) = (&self.inputs[agency], &mut self.promised[agency]);
         match (asked, reply.0) {
+            // It has too many sessions that have not ended, and the connection is closed.
+            (Asked::Hello, 8) => {}
             (Asked::Hello, 10) => known.epoch = promised.welcome(input, lane, &reply.1),
             (Asked::Batch(seq), 12) => {
                 let (bets, head) = input.totals(seq);
                 assert_eq!(reply.1, format!("{seq}#{bets}#{head}#"));
+                known.receipts = known.receipts.max(seq);
                 promised.store(lane, seq);
+            }
+            (Asked::Alarm, 2) => {
+                let is_stored = lane.alarms.contains(&known.epoch);
+                assert!(is_stored, "acknowledged, and the alarm is not on disk");
             }
             (Asked::BaseBatch(seq), 2) => promised.store(lane, seq),
             (Asked::Ready | Asked::BaseReady, 2) => {
@@ -124,6 +131,15 @@ impl Model {
             (_, 4) => check_refusal(lane, known, asked, &reply.1),
             _ => panic!("{asked:?} was answered with {reply:?}"),
         }
+    }
+
+    /// Holds that a session may be told now that a newer one works its lane. What it was owed has left.
+    pub(crate) fn judge_fence(&self, stored: &Stored, agency: usize, known: &Known) {
+        let lane = &stored.lanes[agency];
+        assert!(known.epoch > 0, "it has no session, or was not told of it");
+        assert!(lane.epoch > known.epoch, "fenced by a HELLO that is not on disk: {known:?}");
+        let owed = lane.last_of.get(&known.epoch).copied().unwrap_or(0);
+        assert!(known.receipts >= owed, "fenced before the receipt of {owed}: {known:?}");
     }
 
     /// Holds the line that a connection of the text dialect ends with now, or that it ends without one; it has brought
@@ -184,6 +200,7 @@ impl Model {
             assert!(batches >= promised.batches, "a receipt of {} is lost", promised.batches);
             assert!(lane.bodies.starts_with(&seen.bodies), "what was durable is lost");
             assert!(lane.epoch >= seen.epoch, "an epoch is lost");
+            assert!(lane.alarms.starts_with(&seen.alarms), "an alarm is lost");
             assert!(lane.finished || !(seen.finished || promised.finished), "a mark is lost");
             assert!(!lane.finished || batches >= input.in_time(), "finished before its end");
             assert!(stored.draws == 1 || promised.winners.is_none(), "the draw is lost");
@@ -192,7 +209,7 @@ impl Model {
     }
 
     /// Holds what the office believes to what is on disk. Nothing is queued.
-    pub(crate) fn compare_office(&self, stored: &Stored, office: &Office) {
+    pub(crate) fn compare_office(&self, stored: &Stored, office: &Office, sessions_max: usize) {
         assert_eq!(office.ledger().durable().0, stored.records, "positions count records");
         for (lane, agency) in stored.lanes.iter().zip(1..) {
             let believed = office.lane(agency).unwrap();
@@ -202,6 +219,9 @@ impl Model {
                 (last_seq, bets, lane.finished, lane.epoch),
                 "agency {agency}: what the office believes, and what is on disk"
             );
+            assert_eq!(believed.alarms as usize, lane.alarms.len(), "agency {agency}");
+            let open = office.open_sessions(agency);
+            assert!(open <= sessions_max, "agency {agency} has {open} sessions");
             assert_eq!(
                 believed.head.to_string(),
                 self.inputs[agency as usize - 1].totals(last_seq).1
@@ -267,8 +287,6 @@ fn check_refusal(lane: &StoredLane, known: &mut Known, asked: Asked, text: &str)
         known.may_lack_room
     } else if says("has finished") || says("CLOSED") {
         lane.finished
-    } else if says("FENCED") {
-        lane.epoch > known.epoch
     } else if says("works in sessions") {
         lane.epoch > 0
     } else {

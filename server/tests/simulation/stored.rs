@@ -1,6 +1,8 @@
 //! What is in a ledger's files, read without the product's own reader: valid groups from the front, up to the
 //! first that is not. Holds that lanes have no gap and nothing is there twice.
 
+use std::collections::BTreeMap;
+
 use bolillero_server::ledger::memory::Files;
 use crc32c::crc32c;
 
@@ -22,6 +24,10 @@ pub(crate) struct StoredLane {
     pub(crate) epoch: u32,
     pub(crate) bodies: Vec<String>,
     pub(crate) finished: bool,
+    /// The last batch of each epoch that has one.
+    pub(crate) last_of: BTreeMap<u32, u64>,
+    /// The epochs whose session raised an alarm.
+    pub(crate) alarms: Vec<u32>,
 }
 
 impl Stored {
@@ -95,6 +101,7 @@ impl StoredLane {
             2 => epoch == u64::from(self.epoch) + 1,
             3 => epoch == u64::from(self.epoch) && seq == last + 1 && !self.finished,
             4 => epoch == u64::from(self.epoch) && seq == last && !self.finished,
+            6 => epoch == u64::from(self.epoch) && !self.alarms.contains(&self.epoch),
             _ => false,
         };
         assert!(ordered, "kind {kind}, epoch {epoch}, seq {seq} cannot follow {self:?}");
@@ -102,6 +109,11 @@ impl StoredLane {
         self.finished |= kind == 4;
         if kind == 3 {
             self.bodies.push(String::from_utf8(body.to_vec()).unwrap());
+            self.last_of.insert(self.epoch, seq);
+        }
+        if kind == 6 {
+            assert_eq!(body.len(), 40, "bets and a head");
+            self.alarms.push(self.epoch);
         }
     }
 }

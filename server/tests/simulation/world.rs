@@ -290,6 +290,12 @@ impl World {
                 assert!(!line.is_served(), "it says that it closes, and does not");
                 continue;
             }
+            if reply.1.starts_with("FENCED") {
+                assert!(!line.is_served(), "it is fenced, and not closed");
+                line.forget_asked();
+                self.model.judge_fence(&self.stored, line.agency, &line.known);
+                continue;
+            }
             let asked = line.next_asked();
             line.known.may_lack_room = self.machine.room_may_lack;
             self.model.judge(&self.stored, line.agency, &mut line.known, asked, &reply);
@@ -344,10 +350,20 @@ impl World {
         match committed {
             Ok(Step::Committed) => self.look(),
             Ok(Step::Idle) => {
+                let sessions_max = self.machine.setup.sessions_per_agency_max;
                 let office = &self.machine.running().office;
-                self.model.compare_office(&self.stored, office);
+                self.model.compare_office(&self.stored, office, sessions_max);
+                self.check_fenced_are_told();
             }
             Err(failure) => self.died(&failure),
+        }
+    }
+
+    /// All that was asked is on disk: a session whose lane a newer one works has ended, or has news of it.
+    fn check_fenced_are_told(&self) {
+        for line in &self.lines {
+            let epoch = self.stored.lanes[line.agency].epoch;
+            assert!(!line.lacks_news_of(epoch), "it waits for ever: {}", line.describe());
         }
     }
 

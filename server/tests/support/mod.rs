@@ -24,9 +24,10 @@ use bolillero_server::ledger::recovery::{OpenError, Opened, Settings, open_ledge
 use bolillero_server::lottery::Office;
 use bolillero_server::lottery::draw::{Alarm, DrawSettings, DrawStep, Drawer};
 use bolillero_server::lottery::event::{Replayed, open_body, open_record};
+use bolillero_server::lottery::live::SESSIONS_PER_AGENCY_MAX_DEFAULT;
 use bolillero_server::lottery::pieces::{PieceLimit, PieceSettings};
 use bolillero_server::lottery::session::{Lottery, SessionLimits};
-use bolillero_server::lottery::state::{Draw, Terms};
+use bolillero_server::lottery::state::{Draw, REMEMBERED_BYTES_MAX_DEFAULT, Terms};
 use bolillero_server::lottery::text::TextLottery;
 use bolillero_server::session::{Mailbox, Peer, Service, Wake};
 
@@ -47,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) limits: SessionLimits,
     pub(crate) segment_size: u64,
     pub(crate) queue_bytes_max: usize,
+    pub(crate) remembered_bytes_max: u64,
+    pub(crate) sessions_per_agency_max: usize,
     pub(crate) draw: DrawSettings,
     pub(crate) pieces: PieceSettings,
 }
@@ -59,6 +62,8 @@ impl Default for Setup {
             limits: SessionLimits { packet_length_max: 4096, ..SessionLimits::default() },
             segment_size: 64 << 10,
             queue_bytes_max: 1 << 20,
+            remembered_bytes_max: REMEMBERED_BYTES_MAX_DEFAULT,
+            sessions_per_agency_max: SESSIONS_PER_AGENCY_MAX_DEFAULT,
             draw: DrawSettings::default(),
             pieces: PieceSettings::default(),
         }
@@ -134,7 +139,8 @@ impl Central {
     pub(crate) fn open(setup: Setup, disk: MemoryDisk) -> Result<Self, OpenError> {
         note_log_lines();
         let terms = setup.terms();
-        let (body, mut replayed) = (open_body(&terms), Replayed::default());
+        let body = open_body(&terms);
+        let mut replayed = Replayed::remembering(setup.remembered_bytes_max);
         let journal = Journal::default();
         let lines = Arc::clone(&journal);
         let log_lines = Box::new(move |text: &str| {
@@ -158,7 +164,9 @@ impl Central {
         let draw = state.draw();
         let alarm = Arc::new(Alarm::default());
         let bell = Arc::new(DrawerBell { alarm: Arc::clone(&alarm), rung: AtomicUsize::new(0) });
-        let office = Arc::new(Office::new(state, ledger, Mailbox::new(bell.clone())));
+        let office = Office::new(state, ledger, Mailbox::new(bell.clone()))
+            .with_sessions_per_agency_max(setup.sessions_per_agency_max);
+        let office = Arc::new(office);
         let mut drawer = Drawer::new(Arc::clone(&office), shared, setup.draw.clone());
         let recorded = replayed.digests.as_deref();
         drawer.examine_published(draw, recorded).unwrap();

@@ -59,6 +59,10 @@ pub(crate) fn session_ready(agency: u32, last_seq: u64, bets: u64) -> Vec<u8> {
     packet(5, format!("{agency}#{last_seq}#{bets}#"))
 }
 
+pub(crate) fn alarm(seq: u64, bets: u64, head: &str) -> Vec<u8> {
+    packet(17, format!("{seq}#{bets}#{head}#"))
+}
+
 pub(crate) fn ask(agency: u32) -> Vec<u8> {
     packet(6, format!("{agency}#"))
 }
@@ -87,6 +91,11 @@ pub(crate) fn text(agency: u32, numbers: &[u32]) -> String {
 
 pub(crate) fn ack() -> Reply {
     (2, String::new())
+}
+
+/// What a session ends with when a newer one works its lane.
+pub(crate) fn fenced() -> Reply {
+    (4, "FENCED#-#a newer session works this lane#".to_owned())
 }
 
 pub(crate) fn busy() -> Reply {

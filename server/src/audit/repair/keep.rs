@@ -76,8 +76,9 @@ impl Keeper {
             self.bridge(record, out)?;
             if self.replayed.take(record).is_ok() {
                 let fate = &mut self.lanes[index];
-                // Only a number proves that nothing before it is missing: a hello has none.
-                fate.proved = if record.kind == Kind::Hello { fate.proved } else { gaps };
+                // Only a number of the lane's proves that nothing before it is missing.
+                let is_numbered = matches!(record.kind, Kind::Batch | Kind::Finish);
+                fate.proved = if is_numbered { gaps } else { fate.proved };
                 return out(record);
             }
         }
@@ -95,6 +96,8 @@ impl Keeper {
         opened
             && match record.kind {
                 Kind::Hello => record.epoch > epoch,
+                // Whether its session has raised another is for the replay to say.
+                Kind::Alarm => record.epoch > 0,
                 Kind::Finish => !finished && record.seq == totals.last_seq,
                 _ => {
                     !finished
@@ -142,7 +145,8 @@ impl Keeper {
 
 impl LaneFate {
     fn drop_record(&mut self, record: &Record<'_>, kept: u64) {
-        if record.kind == Kind::Hello {
+        // What holds no bet and no mark is no loss of the lane.
+        if matches!(record.kind, Kind::Hello | Kind::Alarm) {
             return;
         }
         let is_batch = record.kind == Kind::Batch;

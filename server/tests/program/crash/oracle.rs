@@ -43,7 +43,7 @@ impl Stored {
 
     fn take(&mut self, record: &Record<'_>) {
         match record.kind {
-            Kind::Open | Kind::Hello => {}
+            Kind::Open | Kind::Hello | Kind::Alarm => {}
             Kind::Batch => {
                 let lane = &mut self.lanes[record.agency as usize - 1];
                 lane.push(String::from_utf8(record.body.to_vec()).unwrap());
