@@ -19,6 +19,7 @@ mod gate;
 mod vectors;
 
 mod ending;
+mod fencing;
 mod reading;
 mod room;
 mod text;
@@ -84,6 +85,10 @@ matrix! {
             a_panicking_session_closes_only_itself
             a_stop_closes_the_silent_and_finishes_what_is_owed
             a_stop_does_not_wait_for_ever;
+        fencing:
+            a_session_that_waits_or_is_silent_is_told_of_a_newer_one_and_closed
+            one_that_sends_without_end_is_told_of_a_newer_one
+            of_many_hellos_at_once_the_newest_works_and_all_others_end;
         text:
             both_dialects_share_one_draw
             frames_cut_into_single_bytes_are_counted

@@ -110,6 +110,9 @@ fn a_file_that_is_not_the_one_that_was_begun_ends_with_3_and_stores_nothing() {
         assert_ended(&ended, 3, &what_to_do);
         assert!(export(directory.path()) == before, "{}", file.display());
     }
+    // Each has told the office, which keeps that.
+    let told = verify(directory.path());
+    assert!(told.contains("\nalarms          4: ") && told.contains(", 4 ALARMS\n"), "{told}");
     // And the one that was begun goes on.
     let mut agency = start_agency(office.address, 1, &file, &["--batch-bets-max", "10"]);
     agency.wait_for("action: apuestas_enviadas | result: success | cantidad: 100");
@@ -144,6 +147,23 @@ fn of_two_clients_in_one_lane_the_older_ends_with_6_and_nothing_is_stored_twice(
     assert_eq!(finish_agencies(vec![newer]), [0]);
     office.stop();
     assert_eq!(String::from_utf8(export(directory.path())).unwrap(), rows_exported(0..50));
+}
+
+#[test]
+fn a_client_that_waits_for_the_draw_ends_with_6_when_another_takes_its_lane() {
+    let (directory, files) = (tempdir().unwrap(), tempdir().unwrap());
+    let office = Office::start(directory.path(), &["--agencies", "2"]);
+    let file = file_of(files.path().join("bets.csv"), 0..50);
+    let mut older = start_agency(office.address, 1, &file, &[]);
+    older.wait_for("action: apuestas_enviadas");
+    let newer = start_agency(office.address, 1, &file, &[]);
+    let ended = older.end();
+    assert_eq!(ended.code, Some(6), "{ended:?}");
+    assert!(ended.stderr.contains("another client works for agency 1"), "{ended:?}");
+    assert_eq!(count(&ended.lines, "action: connect"), 1, "it does not come back: {ended:?}");
+    let other = start_agency(office.address, 2, &file, &[]);
+    assert_eq!(finish_agencies(vec![newer, other]), [0, 0]);
+    office.stop();
 }
 
 fn rows_exported(rows: std::ops::Range<u32>) -> String {

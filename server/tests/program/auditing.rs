@@ -8,6 +8,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use bolillero_protocol::bet::Number;
+use bolillero_protocol::message::DrawId;
+use bolillero_server::ledger::disk::Directory;
+use bolillero_server::ledger::record::{Kind, Record};
+use bolillero_server::ledger::rewrite::Rewriter;
+use bolillero_server::lottery::event::{open_body, open_record};
+use bolillero_server::lottery::state::Terms;
+use bolillero_server::server::LEDGER_DIRECTORY;
 use tempfile::{TempDir, tempdir};
 
 use crate::office::{Office, export, server_program, verify};
@@ -291,4 +299,35 @@ pub(crate) fn names(directory: &Path) -> Vec<String> {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+/// Today's rules hold for what comes in, not for what is there.
+#[test]
+fn numbers_that_an_earlier_build_took_are_verified_exported_and_drawn() {
+    let directory = tempdir().unwrap();
+    let terms = Terms {
+        agencies: 1,
+        winning_number: Number::new(7574).unwrap(),
+        draw: DrawId(*b"the draw"),
+    };
+    let [id, number] = ["1", "7574"].map(|digits| format!("{digits:0>40}"));
+    let body = format!("1#@0#{id}#Ana#Paz#30000001#1990-01-01#{number}#");
+    let batch =
+        Record { kind: Kind::Batch, agency: 1, epoch: 0, seq: 1, n: 1, body: body.as_bytes() };
+    let disk = Directory::create(directory.path().join(LEDGER_DIRECTORY)).unwrap();
+    let mut ledger = Rewriter::new(&disk, terms.draw, 1 << 20);
+    let finish = Record { kind: Kind::Finish, n: 0, body: b"", ..batch };
+    for record in [open_record(&terms, &open_body(&terms)), batch, finish] {
+        ledger.add(&record).unwrap();
+        ledger.end_group().unwrap();
+    }
+    ledger.finish().unwrap();
+    assert!(verify(directory.path()).contains("bets            1 in 1 batches\n"));
+    let row = format!("1,Ana,Paz,30000001,1990-01-01,{number}\r\n");
+    assert_eq!(String::from_utf8(export(directory.path())).unwrap(), row);
+
+    let office = Office::start(directory.path(), &["--agencies", "1"]);
+    office.connect().exchange(&packet(6, "1#"), &packet(7, "30000001#"));
+    office.stop();
+    assert!(verify(directory.path()).contains("drawn           1 winners\n"));
 }

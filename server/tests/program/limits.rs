@@ -1,6 +1,7 @@
 //! Peers that go over a limit of the server's: each is held to it, told where there is something to
 //! tell, and nobody else notices.
 
+use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -30,6 +31,7 @@ for_every_driver! {
     peers_that_never_read_are_given_up_by_the_kernel
     who_comes_over_the_limit_of_connections_is_told_that_the_office_is_busy
     an_agency_over_its_limit_of_connections_is_told_that_the_office_is_busy
+    an_agency_that_says_hello_without_end_keeps_few_connections_and_others_are_served
 }
 
 fn start(driver: &str, options: &[&str]) -> (TempDir, Office) {
@@ -217,6 +219,78 @@ fn an_agency_over_its_limit_of_connections_is_told_that_the_office_is_busy(drive
     }
     drop(inside);
     assert_healthy_log(&office.stop().lines);
+}
+
+/// Half of its connections wait for the winners, half say nothing more. It leaves none by itself.
+fn an_agency_that_says_hello_without_end_keeps_few_connections_and_others_are_served(driver: &str) {
+    const HELLOS: usize = 10_000;
+    const CONNECTIONS_MAX: usize = 64;
+    const AT_ONCE: usize = 20;
+    let connections_max = CONNECTIONS_MAX.to_string();
+    let options = ["--agencies", "2", "--max-connections", &connections_max];
+    let (_directory, office) = start(driver, &options);
+    let descriptors_of = format!("/proc/{}/fd", office.process.id());
+    let descriptors = || fs::read_dir(&descriptors_of).unwrap().count();
+    let descriptors_before = descriptors();
+    let mut other = office.connect();
+    other.send(&packet(9, "1#2#"));
+    assert_eq!(other.packet().0, 10);
+    let mut fenced = 0;
+    let mut before = Vec::new();
+    for round in 0..HELLOS / AT_ONCE {
+        let mut wires: Vec<Wire> = (0..AT_ONCE).map(|_| office.connect()).collect();
+        for (n, wire) in wires.iter_mut().enumerate() {
+            wire.send(&packet(9, "1#1#"));
+            if n % 2 == 0 {
+                wire.send(&packet(6, "1#"));
+            }
+        }
+        // Then all of their HELLOs have been taken, in whatever order: all before them have to end.
+        let opened = wires.into_iter().filter_map(opened).collect();
+        for wire in std::mem::replace(&mut before, opened) {
+            fenced += usize::from(is_fenced(wire));
+        }
+        if round % 20 == 0 {
+            other.send(&packet(11, &format!("{}#{}", round / 20 + 1, batch_body(2, 1, 1))));
+            assert_eq!(other.packet().0, 12, "round {round}");
+            let more = descriptors() - descriptors_before;
+            assert!(more <= CONNECTIONS_MAX + NEWCOMERS_MAX, "{round}: {more} descriptors more");
+        }
+    }
+    assert!(fenced > 0, "some are told, whichever is faster");
+    drop(before);
+    // An agency that is told that it has too many sessions comes again.
+    let begun = Instant::now();
+    loop {
+        let mut wire = office.connect();
+        wire.send(&packet(9, "1#1#"));
+        if matches!(opened(wire), Some((_, 10))) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the agency is locked out");
+    }
+    drop(other);
+    let mut lines = office.stop().lines;
+    lines.retain(|line| !line.contains("action: open_session | result: fail"));
+    assert_healthy_log(&lines);
+}
+
+/// A connection on which HELLO was answered. `None`: it is over, for it had to make place.
+fn opened(mut wire: Wire) -> Option<(Wire, u8)> {
+    let mut opcode = [0];
+    (wire.0.read(&mut opcode).unwrap() > 0).then_some((wire, opcode[0]))
+}
+
+/// Newcomers that wait for a place, and those that are told that there is none.
+const NEWCOMERS_MAX: usize = 128;
+
+/// Whether it ends with the news that a newer session works its lane. It may have been told that there are too
+/// many, or have had to make place.
+fn is_fenced((mut wire, opcode): (Wire, u8)) -> bool {
+    let mut told = Vec::new();
+    wire.0.read_to_end(&mut told).unwrap();
+    assert!(matches!(opcode, 8 | 10), "{opcode}, {}", told.escape_ascii());
+    told.windows(7).any(|bytes| bytes == b"FENCED#")
 }
 
 /// Whether it is served. Who is not is told the same, and then closed.

@@ -82,6 +82,8 @@ const SERVE: &[(&str, &str)] = &[
     ("--max-packet", "[default: 64KiB]"),
     ("--max-unanswered", "[default: 64]"),
     ("--winners-unsent-max", "[default: 16MiB]"),
+    ("--max-sessions-per-agency", "[default: 8]"),
+    ("--remembered-max", "[default: 64MiB]"),
     ("--packet-timeout", "[default: 60s]"),
     ("--idle-timeout", "[default: 10m]"),
     ("--ledger-queue", "[default: 64MiB]"),
