@@ -11,11 +11,13 @@ use std::{env, fs, io};
 
 use bolillero_fuzz::{hftp, ledger, office, room, source, wire};
 use bolillero_protocol::bet::{Bets, Number, batch_of_one};
-use bolillero_protocol::chain::BodyHash;
-use bolillero_protocol::message::{DrawId, Request};
+use bolillero_protocol::chain::{BodyHash, Head};
+use bolillero_protocol::message::{ChainAlarm, DrawId, Request};
 use bolillero_protocol::tlv::HEADER_SIZE;
 use bolillero_server::ledger::record::Record;
-use bolillero_server::lottery::event::{draw_body, open_body, open_record, record_of};
+use bolillero_server::lottery::event::{
+    alarm_body, draw_body, open_body, open_record, record_of,
+};
 use bolillero_server::lottery::state::{Event, Terms};
 use bolillero_server::lottery::winners::Digest;
 
@@ -176,6 +178,8 @@ fn add_conversation(seeds: &mut Seeds) {
         packet(11, &format!("1#1#@0#1#{bet}")),
         packet(11, &format!("1#1#@0#1#{bet}")),
         packet(11, &format!("2#1#@0#1#{bet}")),
+        packet(17, &format!("2#2#{}#", "00".repeat(32))),
+        packet(17, &format!("2#2#{}#", "00".repeat(32))),
         packet(5, "1#2#2#"),
         packet(6, "1#"),
     ];
@@ -231,6 +235,8 @@ fn add_records(seeds: &mut Seeds) {
         let hash = BodyHash::of(&body);
         add(record_of(&Event::Batch { agency: 1, epoch: 1, seq, bets, hash }, &body));
     }
+    let alarm = ChainAlarm { seq, bets: 9, head: Head([7; 32]) };
+    add(record_of(&Event::Alarm { agency: 1, epoch: 1, alarm }, &alarm_body(&alarm)));
     add(record_of(&Event::Finish { agency: 1, epoch: 1, seq }, b""));
     let body = draw_body(number, &[Digest { winners: 0, documents_sha256: [7; 32] }]);
     add(Record { n: 1, ..record_of(&Event::Drawn, &body) });
