@@ -203,7 +203,7 @@ impl Verified {
             let lane = format!("{bets} in {batches}, {}, {ready}", counted(*epoch, "session"));
             let alarms = match alarms {
                 0 => String::new(),
-                alarms => format!(", {}", counted(*alarms, "ALARM")),
+                alarms => format!(", {}", counted(*alarms, "alarm")),
             };
             line(&format!("agency {agency:<8}"), format!("{lane}, head {head}{alarms}"))?;
         }

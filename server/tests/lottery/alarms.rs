@@ -54,7 +54,7 @@ fn alarms_survive_a_restart_and_verify_tells_them() {
     assert_eq!(alarms, [2, 0]);
     let (lines, json) = report(&central.disk);
     assert!(lines.contains("\nalarms          2: "), "{lines}");
-    let told = lines.lines().filter(|line| line.ends_with(", 2 ALARMS")).count();
+    let told = lines.lines().filter(|line| line.ends_with(", 2 alarms")).count();
     assert_eq!(told, 1, "{lines}");
     assert!(json.contains("\"alarms\":2"), "{json}");
     assert!(lines.ends_with("sound\n"), "{lines}");

@@ -322,12 +322,12 @@ fn numbers_that_an_earlier_build_took_are_verified_exported_and_drawn() {
         ledger.end_group().unwrap();
     }
     ledger.finish().unwrap();
-    assert!(verify(directory.path()).contains("bets            1 in 1 batches\n"));
+    assert!(verify(directory.path()).contains("bets            1 in 1 batch\n"));
     let row = format!("1,Ana,Paz,30000001,1990-01-01,{number}\r\n");
     assert_eq!(String::from_utf8(export(directory.path())).unwrap(), row);
 
     let office = Office::start(directory.path(), &["--agencies", "1"]);
     office.connect().exchange(&packet(6, "1#"), &packet(7, "30000001#"));
     office.stop();
-    assert!(verify(directory.path()).contains("drawn           1 winners\n"));
+    assert!(verify(directory.path()).contains("drawn           1 winner\n"));
 }
