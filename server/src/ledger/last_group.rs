@@ -26,7 +26,6 @@ use crc32c::crc32c;
 use super::committer::segment_name;
 use super::disk::{Disk, File, TEMPORARY, read_full_at};
 use super::reader::{ReadError, Tail, io_error};
-use super::segment::FORMAT;
 
 /// The file's name in the ledger's directory.
 pub const LAST_GROUP_FILE: &str = "last-group.bin";
@@ -36,6 +35,8 @@ const SLOTS: [u64; 2] = [0, 4096];
 const SIZE: usize = 8192;
 const SLOT_SIZE: usize = 32;
 const MAGIC: &[u8; 8] = b"BOLILAST";
+/// The format of this file, which is not that of the segments.
+const LAST_GROUP_FORMAT: u32 = 1;
 /// How often both slots are read before neither is believed: a server may be writing one of them.
 const TRIES: usize = 3;
 
@@ -60,7 +61,7 @@ impl LastGroup {
     fn encode(&self) -> [u8; SLOT_SIZE] {
         let mut bytes = [0; SLOT_SIZE];
         bytes[..8].copy_from_slice(MAGIC);
-        BigEndian::write_u32(&mut bytes[8..12], FORMAT);
+        BigEndian::write_u32(&mut bytes[8..12], LAST_GROUP_FORMAT);
         bytes[12..20].copy_from_slice(&self.draw.0);
         BigEndian::write_u64(&mut bytes[20..28], self.number);
         let crc = crc32c(&bytes[..28]);
@@ -74,7 +75,7 @@ impl LastGroup {
             return SlotContent::Bad;
         }
         match BigEndian::read_u32(&bytes[8..12]) {
-            FORMAT => {}
+            LAST_GROUP_FORMAT => {}
             0 => return SlotContent::Bad,
             newer => return SlotContent::Newer(newer),
         }

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::committer::segment_name;
 use super::disk::Disk;
 use super::last_group::{self, LastGroup};
-use super::segment::{BadHeader, End, FORMAT, Group, SegmentHeader, SegmentReader};
+use super::segment::{BadHeader, End, Group, SegmentHeader, SegmentReader};
 
 /// Why a ledger was not read to its end.
 #[derive(Debug, Error)]
@@ -36,7 +36,7 @@ pub enum ReadError {
         what: String,
     },
     /// Written by a later version.
-    #[error("{file} has format {format}, this version reads up to {FORMAT}: use a newer binary")]
+    #[error("{file} has format {format}, which this version does not read: use a newer binary")]
     Newer {
         /// The segment's file name.
         file: String,
