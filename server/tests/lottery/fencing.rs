@@ -1,6 +1,9 @@
 //! A newer session of a lane ends those before it: they are told, and closed, and there are never many of them.
 
+use std::num::NonZeroUsize;
+
 use bolillero_server::ledger::memory::Done;
+use bolillero_server::lottery::pieces::PieceSettings;
 use bolillero_server::lottery::session::SessionLimits;
 
 use crate::support::*;
@@ -252,4 +255,45 @@ fn only_sessions_are_counted_and_their_places_are_given_back_however_they_end() 
     }
     drop(central.session(1));
     assert_eq!(central.office.open_sessions(1), 0, "a lost connection");
+}
+
+/// Two agencies are drawn; the first has four winners, and one piece of 20 bytes may be unsent.
+fn drawn_in_pieces() -> Central {
+    let pieces =
+        PieceSettings { pieces_max: NonZeroUsize::MIN, piece_bytes_max: 20, short_bytes_max: 0 };
+    let mut central = Central::with(Setup { agencies: 2, pieces, ..Setup::default() });
+    let mut session = central.session(1);
+    session.send(&[numbered(1, 1, &[7574; 4]), session_ready(1, 1, 4)].concat());
+    central.settle();
+    central.finish_all([2]);
+    central
+}
+
+#[test]
+fn a_list_that_is_begun_is_completed_before_the_end() {
+    let mut central = drawn_in_pieces();
+    let mut old = central.session(1);
+    old.send(&ask(1).repeat(2));
+    assert!(old.unread_output() > 0 && old.is_held(), "a piece of it is in the output");
+    let _newer = takes_over(&central);
+    central.commit();
+    assert_eq!(old.replies(), [winners(&"30007574#".repeat(4)), fenced()]);
+    assert!(old.is_closed());
+    assert_eq!(central.pieces.unsent(), 0);
+}
+
+#[test]
+fn a_list_that_waits_for_its_turn_is_replaced_and_gives_it_up() {
+    let mut central = drawn_in_pieces();
+    let mut reader = central.connect();
+    reader.send(&ask(1));
+    assert!(reader.is_held(), "it has the only piece");
+    let mut old = central.session(1);
+    old.send(&ask(1));
+    assert_eq!(central.pieces.waiting(), 1);
+    let _newer = takes_over(&central);
+    central.commit();
+    assert_eq!((old.replies(), old.is_closed()), (vec![fenced()], true));
+    assert_eq!((central.pieces.waiting(), central.pieces.unsent()), (0, 1));
+    assert_eq!(reader.replies(), [winners(&"30007574#".repeat(4))]);
 }

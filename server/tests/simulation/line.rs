@@ -63,6 +63,9 @@ pub(crate) struct Line {
     delivered: u64,
     /// How much had arrived when a newer session of the lane was welcomed.
     fenced_from: Option<u64>,
+    is_fence_told: bool,
+    /// A newer session of its lane was taken, if not told of yet.
+    may_make_place: bool,
     session: Option<Box<dyn Session>>,
     bell: Arc<Bell>,
     is_held: bool,
@@ -100,6 +103,8 @@ impl Line {
             sent: 0,
             delivered: 0,
             fenced_from: None,
+            is_fence_told: false,
+            may_make_place: false,
             session: Some(session),
             bell,
             is_held: false,
@@ -124,14 +129,19 @@ impl Line {
     }
 
     /// A newer session of the lane was welcomed, if it is newer: what arrives from now on is refused.
-    pub(crate) fn know_newest(&mut self, epoch: u32) {
+    pub(crate) fn know_newest(&mut self, epoch: u32, epoch_queued: u32) {
+        self.may_make_place = self.known.epoch > 0 && self.known.epoch < epoch_queued;
         if self.known.epoch > 0 && self.known.epoch < epoch {
             self.fenced_from.get_or_insert(self.delivered);
         }
     }
 
-    /// Nothing of what was asked is answered any more.
-    pub(crate) fn forget_asked(&mut self) {
+    /// It was told that it is fenced, once, and then ends: at once, or when a list of winners before that
+    /// has left. Nothing of what was asked is answered any more.
+    pub(crate) fn end_fenced(&mut self) {
+        assert!(!self.is_served() || self.is_held, "it is fenced, and not closed");
+        assert!(!self.is_fence_told, "it is told twice that it is fenced");
+        self.is_fence_told = true;
         self.asked.clear();
     }
 
@@ -144,6 +154,7 @@ impl Line {
 
     /// What is answered next. Notes whether it came too late.
     pub(crate) fn next_asked(&mut self) -> Asked {
+        assert!(!self.is_fence_told, "something is answered behind FENCED");
         let (end, asked) = self.asked.pop_front().expect("nothing more was asked");
         self.known.is_fenced = self.fenced_from.is_some_and(|from| end > from);
         asked
@@ -232,7 +243,9 @@ impl Line {
             whole += 5 + length;
         }
         let rest = self.begun.split_off(whole);
-        assert!(self.is_served() || rest.is_empty(), "it ends inside an answer");
+        // One that has to make place for a newer session of its agency ends at once.
+        let may_end = rest.is_empty() || self.may_make_place;
+        assert!(self.is_served() || may_end, "it ends inside an answer");
         std::mem::replace(&mut self.begun, rest)
     }
 

@@ -270,7 +270,11 @@ impl World {
     ) {
         let line = &mut self.lines[place];
         self.events.note(format_args!("line {}: {what}", line.number));
-        line.know_newest(self.model.newest_epoch(line.agency));
+        let agency = u32::try_from(line.agency + 1).unwrap();
+        let running = self.machine.running.as_ref();
+        let queued = running.and_then(|running| running.office.lane(agency));
+        let epoch_queued = queued.map_or(0, |lane| lane.epoch);
+        line.know_newest(self.model.newest_epoch(line.agency), epoch_queued);
         let said = tell(line, self.events.now);
         match line.dialect {
             Dialect::Packets => self.judge_packets(place, &said),
@@ -291,8 +295,7 @@ impl World {
                 continue;
             }
             if reply.1.starts_with("FENCED") {
-                assert!(!line.is_served(), "it is fenced, and not closed");
-                line.forget_asked();
+                line.end_fenced();
                 self.model.judge_fence(&self.stored, line.agency, &line.known);
                 continue;
             }
