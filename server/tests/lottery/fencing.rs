@@ -1,10 +1,20 @@
 //! A newer session of a lane ends those before it: they are told, and closed, and there are never many of them.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
+use bolillero_protocol::bet::Batch;
+use bolillero_protocol::chain::Head;
+use bolillero_protocol::message::{ChainAlarm, Code, Totals};
+use bolillero_server::ledger::Waiter;
+use bolillero_server::ledger::committer::Step;
 use bolillero_server::ledger::memory::Done;
+use bolillero_server::lottery::Put;
+use bolillero_server::lottery::draw::Alarm;
 use bolillero_server::lottery::pieces::PieceSettings;
 use bolillero_server::lottery::session::SessionLimits;
+use bolillero_server::lottery::state::By;
+use bolillero_server::session::Mailbox;
 
 use crate::support::*;
 
@@ -255,6 +265,35 @@ fn only_sessions_are_counted_and_their_places_are_given_back_however_they_end() 
     }
     drop(central.session(1));
     assert_eq!(central.office.open_sessions(1), 0, "a lost connection");
+}
+
+/// A session may ask at the very moment at which another says HELLO, before it can know.
+#[test]
+fn the_office_itself_refuses_what_an_old_session_asks() {
+    let mut central = Central::new(2);
+    central.session(1);
+    central.session(1);
+    let office = &central.office;
+    let waiter = &mut Waiter::new(Mailbox::new(Arc::new(Alarm::default())));
+    let (old, text) = (By::Session { epoch: 1 }, body(1, &[7]));
+    let batch = Batch::validate(text.as_bytes(), 2);
+    let put = Put {
+        agency: 1,
+        by: old,
+        seq: Some(1),
+        body: text.as_bytes(),
+        batch: &batch,
+        log_line: format_args!(""),
+    };
+    let alarm = ChainAlarm { seq: 0, bets: 0, head: Head::EMPTY };
+    let totals = Some(Totals { last_seq: 0, bets: 0 });
+    let codes = [
+        office.put(&put, waiter).result.err(),
+        office.finish(1, old, totals, waiter).result.err(),
+        office.alarm(1, 1, alarm, waiter).result.err(),
+    ];
+    assert!(codes.into_iter().all(|refused| refused.is_some_and(|it| it.code == Code::Fenced)));
+    assert_eq!(central.commit(), Step::Idle, "nothing is recorded");
 }
 
 /// Two agencies are drawn; the first has four winners, and one piece of 20 bytes may be unsent.
