@@ -15,9 +15,7 @@ use bolillero_protocol::chain::{BodyHash, Head};
 use bolillero_protocol::message::{ChainAlarm, DrawId, Request};
 use bolillero_protocol::tlv::HEADER_SIZE;
 use bolillero_server::ledger::record::Record;
-use bolillero_server::lottery::event::{
-    alarm_body, draw_body, open_body, open_record, record_of,
-};
+use bolillero_server::lottery::event::{alarm_body, draw_body, open_body, open_record, record_of};
 use bolillero_server::lottery::state::{Event, Terms};
 use bolillero_server::lottery::winners::Digest;
 
