@@ -197,11 +197,11 @@ fn checksums_that_cannot_be_read_are_told_with_their_line() {
     let said = "bolillero: SHA256SUMS: line 2 is no checksum and name as sha256sum writes them; ";
     assert!(stderr(&output).starts_with(said), "{output:?}");
     let many = Shelf {
-        lies: vec![("get_metadata SHA256SUMS", b"0 OK\r\n4194305\r\n".to_vec())],
+        lies: vec![("get_metadata SHA256SUMS", b"0 OK\r\n8388609\r\n".to_vec())],
         ..Shelf::default()
     };
     let output = finish(files("get", &place::serve(many).to_string(), &["a.csv"]));
-    assert!(stderr(&output).contains("SHA256SUMS has 4194305 bytes, over 4194304; --no-verify"));
+    assert!(stderr(&output).contains("SHA256SUMS has 8388609 bytes, over 8388608; --no-verify"));
 }
 
 #[test]
