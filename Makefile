@@ -49,8 +49,11 @@ data: build ## Make larger files of bets: make data BETS=20000, then make run DA
 	$(BIN)/bolillero generate --output $(LARGE) --agencies $(AGENCIES) --bets $(BETS) --seed $(SEED)
 	@echo "now: make run DATA=$(LARGE)"
 
+# Under `nohup` programs start with SIGHUP ignored. Tests send it to those that they start, so it is put back.
+WITH_HANGUP = $(shell env --default-signal=HUP true 2>/dev/null && echo env --default-signal=HUP)
+
 test: ## Run every test
-	cargo test --workspace --locked
+	$(WITH_HANGUP) cargo test --workspace --locked
 
 crash: ## Kill the server under its agencies: make crash ROUNDS=1000, from SEED=n on
 	ROUNDS=$(ROUNDS) cargo test -p bolillero-server --test program --locked crash:: -- --nocapture
